@@ -1,0 +1,58 @@
+import type { SocketId, TaskId } from "../task/id.ts";
+import { findListener, getListener, refuse } from "./lookup.ts";
+
+/**
+ * Takes one connection. Any number may be outstanding; connections go to them in order.
+ *
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ *
+ * State: of a listener: stays as it is. Faults `EBADF` if the socket is closed or unknown,
+ * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
+ * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something: the listener stays
+ * usable. A connection whose task is forgotten, or still unclaimed and unused when the listener is
+ * closed, is closed.
+ *
+ * @param server A listener.
+ * @returns The task; its result is the connected socket.
+ * @throws {TypeError} If `server` is not an integer.
+ *
+ * @example Accept one client
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function accept(server: SocketId): TaskId<SocketId> {
+  return findListener(server)?.accept() ?? refuse("accept", server);
+}
+
+/**
+ * Whether a connection is ready: after `true` the next accept completes at once. Asking makes the
+ * listener look for one, so a poll finds it the next time round the event loop.
+ *
+ * @param server A listener.
+ * @returns Whether a connection is ready.
+ * @throws {TypeError} If `server` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
+ * connection.
+ *
+ * @example Poll for a client
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * while (!socket.hasconnection(server)) await task.sleep(1);
+ * const accepting = socket.accept(server);
+ * assertEquals(task.status(accepting), "Completed");
+ * [client, await task.await(accepting), server].forEach(socket.close);
+ * ```
+ */
+export function hasconnection(server: SocketId): boolean {
+  return getListener("hasconnection", server).hasConnection();
+}

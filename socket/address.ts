@@ -1,0 +1,91 @@
+import type { SocketId } from "../task/id.ts";
+import type { Address } from "./error.ts";
+import { handles } from "./handle.ts";
+import { Listener } from "./listener.ts";
+import { getStream, noSuch } from "./lookup.ts";
+import { type Side, Stream } from "./stream.ts";
+
+/** An address of Deno's as ours. */
+export function addressOf(addr: Deno.Addr): Address {
+  if ("hostname" in addr) return [addr.hostname, addr.port];
+  return ["path" in addr ? addr.path : "", 0];
+}
+
+/**
+ * The far end of a connection. It still answers after the peer has gone.
+ *
+ * @param id A connection.
+ * @returns The peer's IP address and port.
+ * @throws {TypeError} If `id` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `ENOTCONN` for a listener.
+ *
+ * @example Who is it?
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * assertEquals(socket.getpeer(peer), socket.getlocal(client));
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function getpeer(id: SocketId): Address {
+  return [...connection("getpeer", id).remote];
+}
+
+/**
+ * The near end of a connection, or where a listener listens.
+ *
+ * @param id A connection or a listener.
+ * @returns The IP address and port.
+ * @throws {TypeError} If `id` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown.
+ *
+ * @example Which port is it?
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const [ip, port] = socket.getlocal(server);
+ * assertEquals([ip, port > 0], ["127.0.0.1", true]);
+ * socket.close(server);
+ * ```
+ */
+export function getlocal(id: SocketId): Address {
+  const handle = handles.get(id);
+  if (handle instanceof Stream || handle instanceof Listener) return [...handle.local];
+  throw noSuch("getlocal", id);
+}
+
+/**
+ * Which end of its connection a socket is.
+ *
+ * @param id A connection.
+ * @returns `"client"` if it connected, `"server"` if it was accepted.
+ * @throws {TypeError} If `id` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `ENOTCONN` for a listener.
+ *
+ * @example Both ends
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * assertEquals([socket.getside(client), socket.getside(peer)], ["client", "server"]);
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function getside(id: SocketId): Side {
+  return connection("getside", id).side;
+}
+
+function connection(op: string, id: SocketId): Stream {
+  const handle = handles.get(id);
+  if (handle instanceof Listener) throw handle.fail("ENOTCONN", op);
+  return getStream(op, id);
+}

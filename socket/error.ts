@@ -1,0 +1,146 @@
+import type { SocketId } from "../task/id.ts";
+import { lookUp, setErrno } from "./errno.ts";
+
+/** An IP address and a port; for a Unix socket its path and 0. */
+export type Address = [ip: string, port: number];
+
+/** What a {@linkcode SocketError} says besides its code. */
+export interface SocketErrorDetails {
+  /** The socket, if there was one. */
+  socket?: SocketId;
+  /** This end of the connection, or where it listens. */
+  local?: Address;
+  /** The other end of the connection, or what was to be connected to. */
+  remote?: Address;
+  /** Says more than the code's own text. */
+  text?: string;
+  /** The error underneath. */
+  cause?: unknown;
+}
+
+/**
+ * The failure of a socket operation.
+ *
+ * @example Tell failures apart
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const [host, port] = socket.getlocal(server);
+ * socket.close(server);
+ * const error = await assertRejects(() => socket.tcpconnect(host, port), socket.SocketError);
+ * assertEquals([error.code, error.errno, error.op], ["ECONNREFUSED", 111, "connect"]);
+ * assertEquals(error.message, `connect 127.0.0.1:${port}: connection refused (ECONNREFUSED)`);
+ * ```
+ */
+export class SocketError extends Error {
+  /** Always `"SocketError"`. */
+  override readonly name = "SocketError";
+  /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` … */
+  readonly code: string;
+  /** The number Linux gives the code; from 4001 for codes that Linux does not have. */
+  readonly errno: number;
+  /** The operation: `"connect"`, `"recv"` … */
+  readonly op: string;
+  /** The socket, `undefined` if there was none. */
+  readonly socket: SocketId | undefined;
+  /** This end of the connection, or where it listens; `undefined` if not known. */
+  readonly local: Address | undefined;
+  /** The other end of the connection; `undefined` if not known. */
+  readonly remote: Address | undefined;
+
+  /**
+   * Made by the calls of this package.
+   *
+   * @param code What went wrong.
+   * @param op The operation.
+   * @param details On what, and why.
+   */
+  constructor(code: string, op: string, details: SocketErrorDetails = {}) {
+    const { errno, text } = lookUp(code);
+    super(
+      `${op} ${subject(details)}${details.text ?? text} (${code})`,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.code = code;
+    this.errno = errno;
+    this.op = op;
+    this.socket = details.socket;
+    this.local = details.local;
+    this.remote = details.remote;
+  }
+}
+
+/** On what: the far end if there is one, else the near end, else the socket's ID. */
+function subject({ socket, local, remote }: SocketErrorDetails): string {
+  const address = remote ?? local;
+  if (address !== undefined) return `${formatAddress(address)}: `;
+  return socket === undefined ? "" : `socket ${socket}: `;
+}
+
+function formatAddress([ip, port]: Address): string {
+  if (port === 0 && ip.includes("/")) return ip;
+  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** A failure that counts: it sets `errno()`. */
+export function failure(code: string, op: string, details: SocketErrorDetails): SocketError {
+  const error = new SocketError(code, op, details);
+  setErrno(error.errno);
+  return error;
+}
+
+/**
+ * What to report for an error of Deno's. A missing permission passes through as it is: Deno's
+ * text tells the user what to do.
+ */
+export function translate(cause: unknown, op: string, details: SocketErrorDetails): Error {
+  if (cause instanceof Deno.errors.NotCapable) return cause;
+  const code = codeOf(cause);
+  if (code === "EUNKNOWN") details.text ??= String((cause as Error)?.message ?? cause);
+  return failure(code, op, { ...details, text: details.text ?? hintFor(code, op), cause });
+}
+
+/** Deno's class of errors that carry no code of the system's. */
+const BY_CLASS: Record<string, string> = {
+  AddrInUse: "EADDRINUSE",
+  AddrNotAvailable: "EADDRNOTAVAIL",
+  BadResource: "EBADF",
+  BrokenPipe: "EPIPE",
+  Busy: "EBUSY",
+  ConnectionAborted: "ECONNABORTED",
+  ConnectionRefused: "ECONNREFUSED",
+  ConnectionReset: "ECONNRESET",
+  Interrupted: "ECONNABORTED",
+  NotConnected: "ENOTCONN",
+  NotFound: "ENOENT",
+  NotSupported: "EOPNOTSUPP",
+  PermissionDenied: "EACCES",
+  TimedOut: "ETIMEDOUT",
+  UnexpectedEof: "EUNEXPECTEDEOF",
+  URIError: "EINVAL",
+};
+
+function codeOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return "EUNKNOWN";
+  if ("code" in cause && typeof cause.code === "string") return cause.code;
+  if (cause.message.startsWith("failed to lookup address information")) {
+    return cause.message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";
+  }
+  return BY_CLASS[cause.name] ?? "EUNKNOWN";
+}
+
+/** What to do about it, where that can be said in a few words. */
+function hintFor(code: string, op: string): string | undefined {
+  const hint = HINTS[code];
+  return hint === undefined || op !== "listen" ? undefined : `${lookUp(code).text}, ${hint}`;
+}
+
+const HINTS: Record<string, string> = {
+  EADDRINUSE: "choose another port, or 0 for any free one",
+  EADDRNOTAVAIL: "choose an address of this machine",
+  EACCES: "choose a port from 1024 on, or run with more rights",
+  EINVAL: "give an IP address or a host name",
+  ENOTFOUND: "give an IP address or a host name of this machine",
+};

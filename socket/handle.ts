@@ -1,0 +1,32 @@
+import { nextId, type SocketId } from "../task/id.ts";
+import { now } from "../task/now.ts";
+import type { Owner, Task } from "../task/record.ts";
+import { IdTable } from "../task/table.ts";
+
+/** Whatever a socket ID can stand for. It is in the table from its birth until it is closed. */
+export abstract class Handle implements Owner {
+  readonly id: SocketId = nextId();
+  readonly created: number = now();
+  closed = false;
+
+  constructor() {
+    handles.add(this);
+  }
+
+  /** Leaves the table and lets go of everything, at once. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    handles.delete(this);
+    this.release();
+  }
+
+  /** Faults what is pending and closes what is underneath. */
+  protected abstract release(): void;
+
+  abstract cancelled(task: Task): void;
+
+  abstract discarded(task: Task): void;
+}
+
+export const handles: IdTable<Handle> = new IdTable();

@@ -1,0 +1,148 @@
+import { checkId } from "../task/check.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import type { Address } from "./error.ts";
+import { type Handle, handles } from "./handle.ts";
+import type { Listener } from "./listener.ts";
+import { type Side, Stream } from "./stream.ts";
+
+/** A snapshot of a connection. */
+export interface StreamRecord {
+  /** The socket. */
+  readonly id: SocketId;
+  /** Tells a connection from a listener. */
+  readonly kind: "stream";
+  /** Which end it is. */
+  readonly side: Side;
+  /** Whether it is encrypted. */
+  readonly tls: boolean;
+  /** The near end. */
+  readonly local: Address;
+  /** The far end. */
+  readonly remote: Address;
+  /** Bytes received from the system. */
+  readonly bytesIn: number;
+  /** Bytes the system has taken. */
+  readonly bytesOut: number;
+  /** Bytes that a recv need not wait for. */
+  readonly queuedIn: number;
+  /** Bytes that wait to be sent. */
+  readonly queuedOut: number;
+  /** Running tasks: receives, then sends, each in order. */
+  readonly pending: readonly TaskId[];
+  /** Milliseconds since it was connected. */
+  readonly age: number;
+}
+
+/** A snapshot of a listener. */
+export interface ListenerRecord {
+  /** The socket. */
+  readonly id: SocketId;
+  /** Tells a listener from a connection. */
+  readonly kind: "listener";
+  /** Whether its connections are encrypted. */
+  readonly tls: boolean;
+  /** Where it listens. */
+  readonly local: Address;
+  /** How many connections accepts have taken. */
+  readonly accepted: number;
+  /** How many connections are ready for an accept; those in the system's backlog do not count. */
+  readonly ready: number;
+  /** Running accepts, in order. */
+  readonly pending: readonly TaskId[];
+  /** Milliseconds since it began to listen. */
+  readonly age: number;
+}
+
+/** A snapshot of one socket. */
+export type SocketRecord = StreamRecord | ListenerRecord;
+
+/**
+ * Lists every open socket.
+ *
+ * @returns Their IDs, ascending: the oldest first.
+ *
+ * @example Close everything
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * assertEquals(socket.list(), [server]);
+ * socket.list().forEach(socket.close);
+ * assertEquals(socket.list(), []);
+ * ```
+ */
+export function list(): SocketId[] {
+  return handles.entries().map((handle) => handle.id);
+}
+
+/**
+ * Describes one socket, or all that are open.
+ *
+ * @param id The socket. Without it, all of them by ascending ID.
+ * @returns The record, `undefined` if there is no such open socket; or the list of records.
+ * @throws {TypeError} If `id` is given and not an integer.
+ *
+ * @example How much is still to be sent?
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const record = socket.inspect(client);
+ * if (record?.kind === "stream") assertEquals(record.queuedOut, 0);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function inspect(id: SocketId): SocketRecord | undefined;
+/**
+ * Describes every open socket.
+ *
+ * @returns The records, by ascending ID.
+ */
+export function inspect(): SocketRecord[];
+export function inspect(id?: SocketId): SocketRecord | SocketRecord[] | undefined {
+  if (id === undefined) return handles.entries().map(describe);
+  const handle = handles.get(id);
+  if (handle !== undefined) return describe(handle);
+  checkId("id", id);
+  return undefined;
+}
+
+function describe(handle: Handle): SocketRecord {
+  const age = performance.now() - handle.created;
+  if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
+  return Object.freeze(describeListener(handle as Listener, age));
+}
+
+function describeStream(stream: Stream, age: number): StreamRecord {
+  const { id, side, tls, receiver, sender } = stream;
+  return {
+    id,
+    kind: "stream",
+    side,
+    tls,
+    local: [...stream.local],
+    remote: [...stream.remote],
+    bytesIn: receiver.bytes,
+    bytesOut: sender.bytes,
+    queuedIn: receiver.buffered,
+    queuedOut: sender.queued,
+    pending: [...receiver.pending(), ...sender.pending()],
+    age,
+  };
+}
+
+function describeListener(listener: Listener, age: number): ListenerRecord {
+  return {
+    id: listener.id,
+    kind: "listener",
+    tls: false,
+    local: [...listener.local],
+    accepted: listener.accepted,
+    ready: listener.backlog,
+    pending: [...listener.pending()],
+    age,
+  };
+}

@@ -1,0 +1,98 @@
+import { checkBoolean, checkInteger, checkOptions } from "../task/check.ts";
+import type { SocketId } from "../task/id.ts";
+import { checkHost, checkPort } from "./check.ts";
+import { type Address, failure, translate } from "./error.ts";
+import { type Acceptor, type Incoming, Listener } from "./listener.ts";
+import { addressOf } from "./address.ts";
+
+/** How to listen. */
+export interface ListenOptions {
+  /**
+   * How many connections the system lets wait for an accept, 1 to 65535.
+   *
+   * @default {128}
+   */
+  backlog?: number;
+  /**
+   * Lets several listeners share the port; the system spreads connections among them. Deno does
+   * this only when run with `--unstable-net`.
+   *
+   * @default {false}
+   */
+  reusePort?: boolean;
+}
+
+/**
+ * Listens for TCP connections.
+ *
+ * @param host The address to listen on: an IPv4 or IPv6 address (`"::1"`), or a host name. `""`
+ * means any IPv4 address, `"::"` any address of either kind.
+ * @param port The port, 0 for any free one: {@linkcode getlocal} tells which.
+ * @param options The backlog, default 128; or a bag with `backlog` and `reusePort`.
+ * @returns The listener, which listens already.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `port` or the backlog is out of range.
+ * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `ENOPROTOOPT` for
+ * `reusePort` without `--unstable-net`.
+ *
+ * @example Listen on a free port
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertGreater } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * assertGreater(socket.getlocal(server)[1], 0);
+ * socket.close(server);
+ * ```
+ */
+export function tcpserver(
+  host: string,
+  port: number,
+  options: number | ListenOptions = {},
+): SocketId {
+  checkHost(host);
+  checkPort(port);
+  const { backlog = 128, reusePort = false } = checkListenOptions(options);
+  const local: Address = [host || "0.0.0.0", port];
+  if (reusePort && !("listenDatagram" in Deno)) {
+    // Deno would end the whole process.
+    const text = "reusePort needs Deno to be run with --unstable-net";
+    throw failure("ENOPROTOOPT", "listen", { local, text });
+  }
+  try {
+    const listener = Deno.listen({ hostname: local[0], port, tcpBacklog: backlog, reusePort });
+    return new Listener(new TcpAcceptor(listener), addressOf(listener.addr)).id;
+  } catch (cause) {
+    throw translate(cause, "listen", { local });
+  }
+}
+
+function checkListenOptions(options: number | ListenOptions): ListenOptions {
+  if (typeof options === "number") options = { backlog: options };
+  checkOptions(options, ["backlog", "reusePort"]);
+  if (options.backlog !== undefined) checkInteger("backlog", options.backlog, 1, 65535);
+  if (options.reusePort !== undefined) checkBoolean("reusePort", options.reusePort);
+  return options;
+}
+
+class TcpAcceptor implements Acceptor {
+  readonly #listener: Deno.TcpListener;
+
+  constructor(listener: Deno.TcpListener) {
+    this.#listener = listener;
+  }
+
+  async accept(): Promise<Incoming> {
+    const transport = await this.#listener.accept();
+    transport.setNoDelay(true);
+    return {
+      transport,
+      local: addressOf(transport.localAddr),
+      remote: addressOf(transport.remoteAddr),
+    };
+  }
+
+  close(): void {
+    this.#listener.close();
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Something that listens.
+ *
+ * Theory of operation. As with reads, an accept of the system's cannot be cancelled, so it does not
+ * belong to a task: at most one is under way, begun when somebody wants a connection and none is
+ * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
+ * demand connections wait in the system's backlog.
+ *
+ * A connection becomes a socket, with an ID, only when an accept takes it.
+ */
+import { complete, discard, fault, Task, unclaimed } from "../task/record.ts";
+import { Queue } from "../task/queue.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { Handle, handles } from "./handle.ts";
+import { Stream, type Transport } from "./stream.ts";
+
+/** A connection that nobody has taken yet. */
+export interface Incoming {
+  readonly transport: Transport;
+  readonly local: Address;
+  readonly remote: Address;
+}
+
+/** What a listener needs of whatever brings its connections. */
+export interface Acceptor {
+  accept(): Promise<Incoming>;
+  close(): void;
+}
+
+export class Listener extends Handle {
+  readonly local: Address;
+  /** Connections given to accepts. */
+  accepted = 0;
+  readonly #acceptor: Acceptor;
+  readonly #waiting: Queue<Task> = new Queue();
+  /** Completed accepts with a connection that nobody has claimed. */
+  readonly #shelf: Queue<Task> = new Queue();
+  readonly #ready: Incoming[] = [];
+  #accepting = false;
+  /** A failure that came when no accept was waiting. */
+  #cause: unknown = undefined;
+  readonly #onConnection = (incoming: Incoming) => this.#arrived(incoming);
+  readonly #onError = (cause: unknown) => this.#failed(cause);
+
+  constructor(acceptor: Acceptor, local: Address) {
+    super();
+    this.#acceptor = acceptor;
+    this.local = local;
+  }
+
+  accept(): TaskId<SocketId> {
+    const task = new Task("accept", this.id, this);
+    if (this.#waiting.size === 0 && this.#ready.length > 0) {
+      this.#give(task, this.#ready.shift()!);
+    } else if (this.#cause !== undefined) {
+      const cause = this.#cause;
+      this.#cause = undefined;
+      fault(task, this.#translate(cause));
+    } else {
+      this.#waiting.push(task);
+      this.#accept();
+    }
+    return task.id;
+  }
+
+  /** Whether the next accept need not wait; starts looking if none is ready. */
+  hasConnection(): boolean {
+    if (this.#ready.length === 0 && this.#cause === undefined) this.#accept();
+    return this.#ready.length > 0;
+  }
+
+  get backlog(): number {
+    return this.#ready.length;
+  }
+
+  *pending(): Generator<TaskId, void, undefined> {
+    for (const task of this.#waiting) yield task.id;
+  }
+
+  /** A failure of this listener. */
+  fail(code: string, op: string, text?: string): SocketError {
+    return failure(code, op, { socket: this.id, local: this.local, text });
+  }
+
+  cancelled(): void {}
+
+  /** An accepted connection that nobody has claimed goes with its task. */
+  discarded(task: Task): void {
+    handles.get(task.value as SocketId)?.close();
+  }
+
+  protected release(): void {
+    for (const task of this.#waiting) {
+      this.#waiting.remove(task);
+      fault(task, this.fail("ECONNABORTED", "accept", "socket was closed"));
+    }
+    for (const task of this.#shelf) discard(task);
+    for (const { transport } of this.#ready.splice(0)) transport.close();
+    this.#acceptor.close();
+  }
+
+  #accept(): void {
+    if (this.#accepting) return;
+    this.#accepting = true;
+    this.#acceptor.accept().then(this.#onConnection, this.#onError);
+  }
+
+  #arrived(incoming: Incoming): void {
+    this.#accepting = false;
+    if (this.closed) return incoming.transport.close();
+    const task = this.#waiting.shift();
+    if (task === undefined) this.#ready.push(incoming);
+    else this.#give(task, incoming);
+    if (this.#waiting.size > 0) this.#accept();
+  }
+
+  #give(task: Task, { transport, local, remote }: Incoming): void {
+    const stream = new Stream(transport, "server", local, remote);
+    this.accepted++;
+    complete(task, stream.id, this.#shelf);
+    if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;
+  }
+
+  #failed(cause: unknown): void {
+    this.#accepting = false;
+    if (this.closed) return;
+    const task = this.#waiting.shift();
+    if (task === undefined) this.#cause = cause;
+    else fault(task, this.#translate(cause));
+    if (this.#waiting.size > 0) this.#accept();
+  }
+
+  #translate(cause: unknown): Error {
+    return translate(cause, "accept", { socket: this.id, local: this.local });
+  }
+}

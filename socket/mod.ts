@@ -1,0 +1,59 @@
+/**
+ * TCP sockets, each known by an integer, with operations that are tasks.
+ *
+ * A socket is a connection or a listener. What a call does depends on the socket's state; calls that
+ * give a task give a Faulted one where the table shows a code, the others throw it.
+ *
+ * | call | listener | open | sending side shut down | peer ended | broken | closed, unknown |
+ * | --- | --- | --- | --- | --- | --- | --- |
+ * | `accept` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `hasconnection` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `recv`, `recvInto` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `peek` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `unrecv` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
+ * | `send`, `write` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
+ * | `shutdown` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
+ * | `getpeer`, `getside` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
+ * | `getlocal` | yes | yes | yes | yes | yes | `EBADF` |
+ * | `close` | → closed | → closed | → closed | → closed | → closed | nothing |
+ *
+ * Pending tasks of a socket fault `ECONNABORTED` when it is closed. "Peer ended" and "sending side
+ * shut down" may both be the case; a connection is broken when the peer reset it or the network
+ * failed.
+ *
+ * @example An echo
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ *
+ * await task.await(socket.send(client, "hello"));
+ * await task.await(socket.send(peer, await task.await(socket.recv(peer))));
+ * assertEquals(new TextDecoder().decode(await task.await(socket.recv(client))), "hello");
+ *
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ *
+ * @module
+ */
+export type { SocketId } from "../task/id.ts";
+export { type ListenOptions, tcpserver } from "./listen.ts";
+export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
+export { accept, hasconnection } from "./accept.ts";
+export { peek, recv, recvInto, unrecv } from "./recv.ts";
+export { send, shutdown, write } from "./send.ts";
+export { close, isopen, istls } from "./close.ts";
+export { getlocal, getpeer, getside } from "./address.ts";
+export type { Side } from "./stream.ts";
+export {
+  inspect,
+  list,
+  type ListenerRecord,
+  type SocketRecord,
+  type StreamRecord,
+} from "./inspect.ts";
+export { errno, strerror } from "./errno.ts";
+export { type Address, SocketError, type SocketErrorDetails } from "./error.ts";

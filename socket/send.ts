@@ -1,0 +1,99 @@
+import type { SocketId, TaskId } from "../task/id.ts";
+import { toBytes } from "./check.ts";
+import { findStream, refuse } from "./lookup.ts";
+
+/**
+ * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
+ * together. Completed means that the system has the bytes, not that the peer has received them.
+ *
+ * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
+ *
+ * State: of a connection whose sending side is open; the peer may have ended its own. Faults
+ * `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener, `EPIPE` after
+ * `shutdown` or when the peer is gone, `ECONNRESET`, `ECONNABORTED` when the socket is closed
+ * meanwhile. After a failed send every later one fails too.
+ *
+ * @param id A connection.
+ * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @returns The task; its result is the number of bytes.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string.
+ *
+ * @example Send text
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * assertEquals(await task.await(socket.send(client, "grüezi")), 7);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  const bytes = toBytes("data", data);
+  const stream = findStream(id);
+  return stream === undefined ? refuse("send", id) : stream.sender.send(bytes, "send");
+}
+
+/**
+ * Sends bytes: {@linkcode send} by the name it has in Dictu.
+ *
+ * Cancel safety: a write that has not begun sends nothing; one that has begun still goes out whole.
+ *
+ * State: as for `send`, with the same codes.
+ *
+ * @param id A connection.
+ * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @returns The task; its result is the number of bytes.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string.
+ *
+ * @example Write a line
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * assertEquals(await task.await(socket.write(client, "QUIT\r\n")), 6);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  const bytes = toBytes("data", data);
+  const stream = findStream(id);
+  return stream === undefined ? refuse("write", id) : stream.sender.send(bytes, "write");
+}
+
+/**
+ * Sends what is queued, then ends the sending side: the peer sees the end of the stream. Receiving
+ * goes on. Doing it again changes nothing.
+ *
+ * Cancel safety: cancelled before its turn, the sending side stays open.
+ *
+ * State: of a connection; from this call on every send faults `EPIPE`. Faults `EBADF` if the socket
+ * is closed or unknown, `EOPNOTSUPP` if it is a listener, `ENOTCONN` or `EPIPE` if the connection
+ * is broken, `ECONNABORTED` when the socket is closed meanwhile.
+ *
+ * @param id A connection.
+ * @returns The task, Completed when the end has been sent.
+ * @throws {TypeError} If `id` is not an integer.
+ *
+ * @example End, and wait for the answer
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * socket.shutdown(client);
+ * assertEquals((await task.await(socket.recv(peer))).length, 0);
+ * socket.send(peer, "all received");
+ * assertEquals((await task.await(socket.recv(client))).length, 12);
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function shutdown(id: SocketId): TaskId<void> {
+  const stream = findStream(id);
+  return stream === undefined ? refuse("shutdown", id) : stream.sender.shutdown();
+}

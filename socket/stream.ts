@@ -1,0 +1,87 @@
+/**
+ * A connection. It owns the transport, one {@linkcode Receiver} and one {@linkcode Sender}; the
+ * two halves know nothing of each other, which is what makes half-close simple. Nothing here
+ * knows what the transport is: TCP, TLS or something else with the same four calls.
+ *
+ * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
+ */
+import { release, type Task, unclaimed } from "../task/record.ts";
+import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { Handle } from "./handle.ts";
+import { Receiver } from "./receiver.ts";
+import { Sender } from "./sender.ts";
+
+/** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
+export interface Transport {
+  /** Fills the start of the buffer; `null` at end of stream. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes a part of the data, at least one byte. */
+  write(data: Uint8Array): Promise<number>;
+  /** Ends the sending side. */
+  closeWrite(): Promise<void>;
+  /** Lets go at once; what is under way rejects. */
+  close(): void;
+}
+
+/** Which end of a connection began it: the `"client"` connected, the `"server"` accepted. */
+export type Side = "client" | "server";
+
+export class Stream extends Handle {
+  transport: Transport;
+  readonly side: Side;
+  readonly local: Address;
+  readonly remote: Address;
+  readonly receiver: Receiver = new Receiver(this);
+  readonly sender: Sender = new Sender(this);
+  /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
+  offer: Task | undefined = undefined;
+
+  constructor(transport: Transport, side: Side, local: Address, remote: Address) {
+    super();
+    this.transport = transport;
+    this.side = side;
+    this.local = local;
+    this.remote = remote;
+  }
+
+  /** Whether the bytes travel encrypted. */
+  get tls(): boolean {
+    return false;
+  }
+
+  /**
+   * The program works with this connection: then bookkeeping no longer closes it, even if the
+   * task that gave it is never claimed.
+   */
+  adopt(): void {
+    const shelf = this.offer?.queue;
+    if (shelf !== undefined && shelf !== unclaimed) release(this.offer!);
+    this.offer = undefined;
+  }
+
+  /** A failure of this connection, with its addresses. */
+  fail(code: string, op: string, text?: string): SocketError {
+    return failure(code, op, this.#details(text));
+  }
+
+  /** An error of the transport's, as ours. */
+  translate(cause: unknown, op: string): Error {
+    return translate(cause, op, this.#details());
+  }
+
+  #details(text?: string) {
+    return { socket: this.id, local: this.local, remote: this.remote, text };
+  }
+
+  protected release(): void {
+    this.receiver.close();
+    this.sender.close();
+    this.transport.close();
+  }
+
+  cancelled(task: Task): void {
+    if (task.kind === "shutdown") this.sender.reopen();
+  }
+
+  discarded(): void {}
+}

@@ -1,0 +1,311 @@
+/**
+ * Theory of operation. A channel holds three queues, and two of them are empty at any time
+ * that matters: values wait for receivers, or receivers wait for values; senders wait only
+ * while a bounded channel is full. A value that meets a waiting receiver is handed to it
+ * directly; a receiver that takes a value makes room for the first waiting sender. Whoever
+ * waits is a link in a queue, so giving up in the middle costs constant time and takes nothing.
+ */
+import { Bound } from "./bound.ts";
+import { checkOptions, checkSignal, wrongRange, wrongType } from "./check.ts";
+import { ChannelClosedError } from "./errors.ts";
+import { Fifo } from "./fifo.ts";
+import { type Link, Queue } from "./queue.ts";
+
+/** How a wait on a channel ends early. */
+export interface ChannelWaitOptions {
+  /** Leaves the queue and rejects with the signal's reason when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** What a receiver is handed when there is nothing more to come. */
+export const CLOSED: unique symbol = Symbol("closed");
+
+/** Somebody who waits for a value: a `recv`, or one source of a `select`. */
+export interface Receiver extends Link<Receiver> {
+  receive(value: unknown): void;
+}
+
+/** For `select` alone: whether a receive needs no waiting, and the queue to wait in. */
+export let isReady: (channel: Channel<unknown>) => boolean;
+export let receiversOf: (channel: Channel<unknown>) => Queue<Receiver>;
+
+/**
+ * Hands values from senders to receivers.
+ *
+ * - Values arrive in the order they were sent; waiting receivers, and waiting senders, are
+ *   served in the order they came. Every value goes to exactly one receiver.
+ * - Unbounded channels take every value at once. In a bounded one a `send` waits while it is
+ *   full.
+ * - Closing wakes every waiter. Values that were accepted are still received; a `send` that
+ *   still waits for room rejects and its value is not delivered.
+ * - An aborted `send` or `recv` leaves its queue and gives or takes nothing.
+ * - The values may be anything, `null` included: only `closed()` and `for await` tell a `null`
+ *   that was sent from the end.
+ *
+ * Made by {@linkcode channel}.
+ *
+ * @typeParam T What the channel carries.
+ *
+ * @example Producer and consumer
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const numbers = task.channel<number>(1);
+ * task.spawn(async () => {
+ *   for (const n of [1, 2, 3]) await numbers.send(n); // waits while one is not yet taken
+ *   numbers.close();
+ * });
+ * assertEquals(await Array.fromAsync(numbers), [1, 2, 3]);
+ * await task.wait();
+ * task.list().forEach(task.forget);
+ * ```
+ */
+export class Channel<T> implements AsyncIterable<T> {
+  /** How many values fit, 0 if unbounded. */
+  readonly capacity: number;
+  readonly #values: Fifo<T> = new Fifo();
+  readonly #senders: Queue<Sender<T>> = new Queue();
+  readonly #receivers: Queue<Receiver> = new Queue();
+  #closed = false;
+
+  static {
+    isReady = (channel) => channel.#values.size > 0 || channel.#closed;
+    receiversOf = (channel) => channel.#receivers;
+  }
+
+  /**
+   * Use {@linkcode channel}.
+   *
+   * @param capacity How many values fit; up to 0 means unbounded.
+   */
+  constructor(capacity: number) {
+    this.capacity = Math.max(0, capacity);
+  }
+
+  /**
+   * How many values wait to be received; values of waiting senders do not count.
+   *
+   * @returns The number of values that `tryRecv` could take now.
+   */
+  get size(): number {
+    return this.#values.size;
+  }
+
+  /**
+   * Sends a value; in a full channel, waits for room first.
+   *
+   * @param value The value.
+   * @param options `signal` gives up the wait: the value is then not sent.
+   * @returns A promise that resolves once the channel has the value; rejects with
+   * {@linkcode ChannelClosedError}, which carries the value, if the channel is closed or
+   * closes before there is room, or with the signal's reason.
+   * @throws {TypeError} If an option has the wrong type or name.
+   */
+  send(value: T, options?: ChannelWaitOptions): Promise<void> {
+    if (checkAborted(options)) return Promise.reject(options!.signal!.reason);
+    if (this.#closed) return Promise.reject(new ChannelClosedError(value));
+    if (this.trySend(value)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#senders.push(new Sender(value, resolve, reject, options));
+    });
+  }
+
+  /**
+   * Sends a value if that needs no waiting.
+   *
+   * @param value The value.
+   * @returns `true` if it was sent; `false` if the channel is full or closed.
+   */
+  trySend(value: T): boolean {
+    if (this.#closed) return false;
+    const receiver = this.#receivers.shift();
+    if (receiver !== undefined) receiver.receive(value);
+    else if (this.#full) return false;
+    else this.#values.push(value);
+    return true;
+  }
+
+  /**
+   * Receives a value, waiting for one.
+   *
+   * @param options `signal` gives up the wait; no value is taken then.
+   * @returns The value, or `null` once the channel is closed and drained; rejects with the
+   * signal's reason.
+   * @throws {TypeError} If an option has the wrong type or name.
+   */
+  recv(options?: ChannelWaitOptions): Promise<T | null> {
+    return this.#receive(null, options);
+  }
+
+  /**
+   * Receives a value if one is there.
+   *
+   * @returns `[true, value]`, or `[false, undefined]` if there is none now.
+   */
+  tryRecv(): [true, T] | [false, undefined] {
+    if (this.#values.size === 0) return [false, undefined];
+    const value = this.#values.shift();
+    const sender = this.#senders.shift();
+    if (sender !== undefined) this.#values.push(sender.accept());
+    return [true, value];
+  }
+
+  /** Closes the channel for sending and wakes every waiter. Closing again changes nothing. */
+  close(): void {
+    this.#closed = true;
+    for (const sender of this.#senders) {
+      this.#senders.remove(sender);
+      sender.refuse();
+    }
+    for (const receiver of this.#receivers) {
+      this.#receivers.remove(receiver);
+      receiver.receive(CLOSED);
+    }
+  }
+
+  /**
+   * Whether the channel was closed. Values may still be in it: see `size`.
+   *
+   * @returns `true` after `close`.
+   */
+  closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Receives until the channel is closed and drained. Leaving the loop early closes nothing.
+   *
+   * @returns An iterator over the values that are received.
+   */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    for (;;) {
+      const value = await this.#receive<typeof CLOSED>(CLOSED);
+      if (value === CLOSED) return;
+      yield value;
+    }
+  }
+
+  get #full(): boolean {
+    return this.capacity > 0 && this.#values.size >= this.capacity;
+  }
+
+  /** Receives a value, or `end` once the channel is closed and drained. */
+  #receive<E>(end: E, options?: ChannelWaitOptions): Promise<T | E> {
+    if (checkAborted(options)) return Promise.reject(options!.signal!.reason);
+    const [taken, value] = this.tryRecv();
+    if (taken) return Promise.resolve(value);
+    if (this.#closed) return Promise.resolve(end);
+    return new Promise((resolve, reject) => {
+      const take = (value: unknown) => resolve(value === CLOSED ? end : value as T);
+      this.#receivers.push(new Recv(take, reject, options));
+    });
+  }
+}
+
+/**
+ * Makes a channel.
+ *
+ * @typeParam T What the channel carries.
+ * @param capacity How many values fit before `send` waits; up to 0 means unbounded. Default: 0.
+ * @returns The channel.
+ * @throws {TypeError} If `capacity` is not a number.
+ * @throws {RangeError} If `capacity` is not an integer.
+ *
+ * @example Values are received in order
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const letters = task.channel<string>();
+ * letters.trySend("a");
+ * letters.trySend("b");
+ * letters.close();
+ * assertEquals(await letters.recv(), "a");
+ * assertEquals(letters.tryRecv(), [true, "b"]);
+ * assertEquals(await letters.recv(), null);
+ * ```
+ */
+export function channel<T>(capacity: number = 0): Channel<T> {
+  if (typeof capacity !== "number") throw wrongType("capacity", "an integer", capacity);
+  if (!Number.isInteger(capacity)) throw wrongRange("capacity", "an integer", capacity);
+  return new Channel(capacity);
+}
+
+/** Checks the options; `true` if the signal has aborted already. */
+function checkAborted(options: ChannelWaitOptions | undefined): boolean {
+  if (options === undefined) return false;
+  checkOptions(options, ["signal"]);
+  if (options.signal === undefined) return false;
+  checkSignal("signal", options.signal);
+  return options.signal.aborted;
+}
+
+class Recv implements Receiver {
+  prev: Receiver | undefined = undefined;
+  next: Receiver | undefined = undefined;
+  queue: Queue<Receiver> | undefined = undefined;
+  readonly #take: (value: unknown) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #bound: Bound | undefined;
+
+  constructor(
+    take: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+    options: ChannelWaitOptions | undefined,
+  ) {
+    this.#take = take;
+    this.#reject = reject;
+    this.#bound = options?.signal && new Bound(this, "recv", options);
+    this.#bound?.arm();
+  }
+
+  receive(value: unknown): void {
+    this.#bound?.disarm();
+    this.#take(value);
+  }
+
+  expired(reason: unknown): void {
+    this.queue?.remove(this);
+    this.#reject(reason);
+  }
+}
+
+class Sender<T> implements Link<Sender<T>> {
+  prev: Sender<T> | undefined = undefined;
+  next: Sender<T> | undefined = undefined;
+  queue: Queue<Sender<T>> | undefined = undefined;
+  readonly #value: T;
+  readonly #resolve: () => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #bound: Bound | undefined;
+
+  constructor(
+    value: T,
+    resolve: () => void,
+    reject: (reason: unknown) => void,
+    options: ChannelWaitOptions | undefined,
+  ) {
+    this.#value = value;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#bound = options?.signal && new Bound(this, "send", options);
+    this.#bound?.arm();
+  }
+
+  accept(): T {
+    this.#bound?.disarm();
+    this.#resolve();
+    return this.#value;
+  }
+
+  refuse(): void {
+    this.#bound?.disarm();
+    this.#reject(new ChannelClosedError(this.#value));
+  }
+
+  expired(reason: unknown): void {
+    this.queue?.remove(this);
+    this.#reject(reason);
+  }
+}

@@ -1,0 +1,142 @@
+import { Bound } from "./bound.ts";
+import { checkDelay, checkFunction, checkOptions, checkSignal } from "./check.ts";
+import type { TaskId } from "./id.ts";
+import { type Owner, RUNNING, Task } from "./record.ts";
+import { faultUnseen } from "./spawn.ts";
+
+/** How a sleep ends early. */
+export interface SleepOptions {
+  /** Rejects the sleep with the signal's reason when it aborts. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Waits for a time.
+ *
+ * @param ms How long, in milliseconds, at most 2³¹−1; up to 0 resolves at once.
+ * @param options `signal` ends the sleep early: the promise rejects with its reason.
+ * @returns A promise that resolves when the time is over.
+ * @throws {TypeError} If `ms` is not a number or an option has the wrong type or name.
+ * @throws {RangeError} If `ms` is NaN or too large.
+ *
+ * @example Pause a poll
+ * ```ts
+ * import { task } from "@taskio/net";
+ *
+ * const id = task.spawn(() => task.sleep(3));
+ * while (task.status(id) === "Running") await task.sleep(1);
+ * task.forget(id);
+ * ```
+ */
+export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
+  checkDelay("ms", ms);
+  checkOptions(options, ["signal"]);
+  const { signal } = options;
+  if (signal !== undefined) {
+    checkSignal("signal", signal);
+    if (signal.aborted) return Promise.reject(signal.reason);
+  }
+  if (ms <= 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      bound?.disarm();
+      resolve();
+    }, ms);
+    const expired = (reason: unknown) => {
+      clearTimeout(timer);
+      reject(reason);
+    };
+    const bound = signal && new Bound({ expired }, "sleep", { signal });
+    bound?.arm();
+  });
+}
+
+/**
+ * Waits for a time, then calls a function once.
+ *
+ * @typeParam T What the function gives.
+ * @param ms How long, in milliseconds, at most 2³¹−1; up to 0: soon, but never inside this call.
+ * @param fn The function.
+ * @returns What the function gives; rejects with what it throws.
+ * @throws {TypeError} If `ms` is not a number or `fn` not a function.
+ * @throws {RangeError} If `ms` is NaN or too large.
+ *
+ * @example Call later
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await task.timer(2, () => "ding"), "ding");
+ * ```
+ */
+export function timer<T>(ms: number, fn: () => T): Promise<Awaited<T>> {
+  checkDelay("ms", ms);
+  checkFunction("fn", fn);
+  return sleep(ms).then(fn) as Promise<Awaited<T>>;
+}
+
+/**
+ * Calls a function again and again: the first time at once (but never inside this call), then
+ * each time `ms` after the last call ended, and its promise, if it gave one, was fulfilled.
+ * It ends when it is cancelled, or Faulted by a throw or rejection of the function. Such a
+ * fault is reported like that of {@linkcode spawn} if nobody sees it.
+ *
+ * Cancel safety: a call under way cannot be stopped, but none follows.
+ *
+ * State: works on no socket; sockets that the function opened stay open.
+ *
+ * @param ms The pause, in milliseconds, at most 2³¹−1; up to 0: a pause of 0.
+ * @param fn The function.
+ * @returns The task, which never Completes.
+ * @throws {TypeError} If `ms` is not a number or `fn` not a function.
+ * @throws {RangeError} If `ms` is NaN or too large.
+ *
+ * @example Three ticks
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ticks = task.channel<number>();
+ * let n = 0;
+ * const id = task.interval(1, () => ticks.trySend(++n));
+ * for await (const tick of ticks) if (tick === 3) break;
+ * assertEquals(task.cancel(id), true);
+ * task.forget(id);
+ * ```
+ */
+export function interval(ms: number, fn: () => unknown): TaskId<never> {
+  checkDelay("ms", ms);
+  checkFunction("fn", fn);
+  return new Repeater(ms, fn).task.id;
+}
+
+/** The owner of an interval task: a timer between two calls, none during a call. */
+class Repeater implements Owner {
+  readonly task: Task = new Task("interval", 0, this);
+  readonly #ms: number;
+  readonly #fn: () => unknown;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(ms: number, fn: () => unknown) {
+    this.#ms = ms;
+    this.#fn = fn;
+    queueMicrotask(() => this.#call());
+  }
+
+  async #call(): Promise<void> {
+    if (this.task.state !== RUNNING) return;
+    try {
+      await this.#fn();
+    } catch (error) {
+      return faultUnseen(this.task, error);
+    }
+    if (this.task.state !== RUNNING) return;
+    this.#timer = setTimeout(() => this.#call(), this.#ms);
+  }
+
+  cancelled(): void {
+    clearTimeout(this.#timer);
+  }
+
+  discarded(): void {}
+}

@@ -1,0 +1,257 @@
+/**
+ * The task record and the rules of claiming.
+ *
+ * Theory of operation. A record is born Running and settles once, by
+ * {@linkcode complete} or {@linkcode fault}. Its value lives in the record; a promise
+ * is made only when somebody awaits.
+ *
+ * - Whoever waits when it settles (an await, the first source of a select, …) gets
+ *   the result and so *claims* it: the record leaves the table, the ID is Unknown.
+ * - If nobody waits, the record goes on a *shelf*, a queue of settled tasks. The
+ *   common shelf {@linkcode unclaimed} is bounded: the oldest record makes room. A
+ *   result whose loss would lose data (received bytes, an accepted connection) goes on
+ *   a shelf of its owner's instead, which is not bounded, until the owner closes.
+ * - While it runs, its owner may keep the record in a queue of its own (the pending
+ *   recvs of a socket). Cancelling unlinks it there, whatever queue that is: this is
+ *   all it takes for a cancelled operation to lose nothing.
+ *
+ * So a live record is always in exactly one place, named by its `queue`: the owner's
+ * queue of pending work, or a shelf.
+ */
+import { nextId } from "./id.ts";
+import { now } from "./now.ts";
+import { type Link, Queue } from "./queue.ts";
+import { IdTable } from "./table.ts";
+import { checkInteger } from "./check.ts";
+
+export const RUNNING = 0;
+export const COMPLETED = 1;
+export const FAULTED = 2;
+export type State = typeof RUNNING | typeof COMPLETED | typeof FAULTED;
+
+/** Whoever does the work that a task stands for. */
+export interface Owner {
+  /** The task was cancelled while Running; it has been unlinked from the owner's queue. */
+  cancelled(task: Task): void;
+  /** A result on a shelf of the owner's was dropped unclaimed: release what it holds. */
+  discarded(task: Task): void;
+}
+
+/** Someone to be told when a task settles; returns whether that claims the result. */
+export interface Waiter {
+  settled(task: Task): boolean;
+}
+
+type Resolve = (value: unknown) => void;
+
+export class Task implements Link<Task> {
+  prev: Task | undefined = undefined;
+  next: Task | undefined = undefined;
+  queue: Queue<Task> | undefined = undefined;
+
+  readonly id: number = nextId();
+  readonly kind: string;
+  /** The socket it works on, 0 if none. */
+  readonly socket: number;
+  readonly owner: Owner | undefined;
+  readonly created: number = now();
+
+  state: State = RUNNING;
+  /** The result once Completed, the fault once Faulted. */
+  value: unknown = undefined;
+  /** The owner's note of what is to be done, dropped when it settles. */
+  argument: unknown = undefined;
+  /** A number of the owner's: a limit, an offset. */
+  count = 0;
+
+  /** Nobody will claim it. */
+  forgotten = false;
+  /** A fault that nobody has looked at yet: see `faults.ts`. */
+  unseen = false;
+
+  /** Shared by all plain awaits made before it settled. */
+  promise: Promise<unknown> | undefined = undefined;
+  resolve: Resolve | undefined = undefined;
+  reject: Resolve | undefined = undefined;
+  waiters: Set<Waiter> | undefined = undefined;
+
+  constructor(kind: string, socket: number, owner: Owner | undefined) {
+    this.kind = kind;
+    this.socket = socket;
+    this.owner = owner;
+    tasks.add(this);
+    running++;
+  }
+}
+
+const tasks: IdTable<Task> = new IdTable();
+let running = 0;
+let whenIdle: Set<() => void> | undefined;
+
+/** Settled tasks that may be dropped when there are too many. */
+export const unclaimed: Queue<Task> = new Queue();
+let limit = 65_536;
+
+/** Told of a fault that is dropped before anybody looked at it. */
+let reportUnseen: (task: Task) => void = () => {};
+
+export function onUnseenDropped(report: (task: Task) => void): void {
+  reportUnseen = report;
+}
+
+export function find(id: number): Task | undefined {
+  return tasks.get(id);
+}
+
+export function allTasks(): Task[] {
+  return tasks.entries();
+}
+
+export function runningCount(): number {
+  return running;
+}
+
+/** Settles a task with its result; without effect if it was cancelled before. */
+export function complete(task: Task, value: unknown, shelf: Queue<Task> = unclaimed): void {
+  if (task.state !== RUNNING) return;
+  task.state = COMPLETED;
+  task.value = value;
+  settle(task, shelf);
+}
+
+/** Settles a task with its fault; without effect if it was cancelled before. */
+export function fault(task: Task, error: unknown): void {
+  if (task.state !== RUNNING) return;
+  task.state = FAULTED;
+  task.value = error;
+  settle(task, unclaimed);
+}
+
+function settle(task: Task, shelf: Queue<Task>): void {
+  task.argument = undefined;
+  running--;
+  if (deliver(task)) {
+    tasks.delete(task);
+  } else if (task.forgotten) {
+    tasks.delete(task);
+    if (shelf !== unclaimed) task.owner?.discarded(task);
+  } else {
+    shelf.push(task);
+    if (unclaimed.size > limit) evict();
+  }
+  if (running === 0 && whenIdle !== undefined) wakeIdle(whenIdle);
+}
+
+/** Hands the result to everybody who waits; `false` if nobody took it. */
+function deliver(task: Task): boolean {
+  let taken = false;
+  if (task.promise !== undefined) {
+    if (task.state === COMPLETED) task.resolve!(task.value);
+    else task.reject!(task.value);
+    taken = true;
+  }
+  if (task.waiters !== undefined) {
+    const waiters = task.waiters;
+    task.waiters = undefined;
+    for (const waiter of waiters) if (waiter.settled(task)) taken = true;
+  }
+  return taken;
+}
+
+function evict(): void {
+  while (unclaimed.size > limit) {
+    const oldest = unclaimed.shift()!;
+    tasks.delete(oldest);
+    if (oldest.unseen) reportUnseen(oldest);
+  }
+}
+
+/** Takes a settled task out of the table: its result now belongs to the caller. */
+export function claim(task: Task): void {
+  if (task.queue !== undefined) task.queue.remove(task);
+  tasks.delete(task);
+}
+
+/** Drops a settled task; what its result holds is released by its owner. */
+export function discard(task: Task): void {
+  const owned = task.queue !== unclaimed;
+  claim(task);
+  if (owned) task.owner?.discarded(task);
+}
+
+/** Moves a result to the common, bounded shelf: its loss would no longer lose data. */
+export function release(task: Task): void {
+  task.queue?.remove(task);
+  unclaimed.push(task);
+  if (unclaimed.size > limit) evict();
+}
+
+// One executor for every promise: it saves a closure per await.
+let lastResolve: Resolve;
+let lastReject: Resolve;
+function capture(resolve: Resolve, reject: Resolve): void {
+  lastResolve = resolve;
+  lastReject = reject;
+}
+
+/** The promise of a Running task. */
+export function promiseOf(task: Task): Promise<unknown> {
+  if (task.promise === undefined) {
+    task.promise = new Promise(capture);
+    task.resolve = lastResolve;
+    task.reject = lastReject;
+  }
+  return task.promise;
+}
+
+export function addWaiter(task: Task, waiter: Waiter): void {
+  (task.waiters ??= new Set()).add(waiter);
+}
+
+export function removeWaiter(task: Task, waiter: Waiter): void {
+  task.waiters?.delete(waiter);
+}
+
+/** Calls back when no task is Running; `removeIdle` takes the request back. */
+export function addIdle(callback: () => void): void {
+  (whenIdle ??= new Set()).add(callback);
+}
+
+export function removeIdle(callback: () => void): void {
+  whenIdle?.delete(callback);
+}
+
+function wakeIdle(callbacks: Set<() => void>): void {
+  whenIdle = undefined;
+  for (const callback of callbacks) callback();
+}
+
+/**
+ * Sets how many settled tasks are kept for a later await, in all. When one more settles
+ * unclaimed, the oldest is dropped and its ID is Unknown from then on. A recv that holds
+ * bytes and an accept or connect that holds a connection are not counted and not dropped.
+ *
+ * @param count The new limit, 0 to 2³²−1. It is 65,536 at the start.
+ * @returns The limit until now.
+ * @throws {TypeError} If `count` is not a number.
+ * @throws {RangeError} If `count` is not an integer in range.
+ *
+ * @example Keep no results that nobody waits for
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const before = task.setUnclaimedLimit(0);
+ * const id = task.spawn(() => 1);
+ * await task.wait();
+ * assertEquals(task.status(id), "Unknown");
+ * task.setUnclaimedLimit(before);
+ * ```
+ */
+export function setUnclaimedLimit(count: number): number {
+  checkInteger("count", count, 0, 2 ** 32 - 1);
+  const before = limit;
+  limit = count;
+  evict();
+  return before;
+}

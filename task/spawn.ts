@@ -1,0 +1,73 @@
+import { checkFunction, wrongType } from "./check.ts";
+import { watch } from "./faults.ts";
+import type { TaskId } from "./id.ts";
+import { complete, fault, RUNNING, Task } from "./record.ts";
+
+/**
+ * Runs a function as a task: soon, never inside this call. What it returns, or what the
+ * promise it returns resolves to, is the result; a throw or a rejection faults the task.
+ *
+ * A fault that is neither awaited nor looked at within a second is reported once: see
+ * {@linkcode setFaultHandler}.
+ *
+ * Cancel safety: cancelled before its turn, the function does not run. Later it cannot be
+ * stopped; its result or fault is dropped.
+ *
+ * State: works on no socket; sockets that the function opened stay open.
+ *
+ * @typeParam A The function's parameters.
+ * @typeParam T What the function gives.
+ * @param fn The function.
+ * @param args Its arguments. Default: none.
+ * @returns The task.
+ * @throws {TypeError} If `fn` is not a function or `args` not an array.
+ *
+ * @example A task per client
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * async function echo(id: socket.SocketId) {
+ *   await task.await(socket.send(id, await task.await(socket.recv(id))));
+ *   socket.close(id);
+ * }
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const serving = task.spawn(echo, [await task.await(socket.accept(server))]);
+ * socket.send(client, "hi");
+ * assertEquals(new TextDecoder().decode(await task.await(socket.recv(client))), "hi");
+ * await task.await(serving);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function spawn<A extends unknown[], T>(
+  fn: (...args: A) => T,
+  args: A = [] as unknown[] as A,
+): TaskId<Awaited<T>> {
+  checkFunction("fn", fn);
+  if (!Array.isArray(args)) throw wrongType("args", "an array", args);
+  const task = new Task("spawn", 0, undefined);
+  queueMicrotask(() => {
+    if (task.state === RUNNING) run(task, fn, args);
+  });
+  return task.id;
+}
+
+async function run<A extends unknown[]>(
+  task: Task,
+  fn: (...args: A) => unknown,
+  args: A,
+): Promise<void> {
+  try {
+    complete(task, await fn(...args));
+  } catch (error) {
+    faultUnseen(task, error);
+  }
+}
+
+/** Faults a task that works in the background, so that its fault does not go unnoticed. */
+export function faultUnseen(task: Task, error: unknown): void {
+  if (task.state !== RUNNING) return;
+  fault(task, error);
+  watch(task);
+}

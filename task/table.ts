@@ -1,0 +1,56 @@
+/**
+ * The table from integer IDs to what they stand for.
+ *
+ * IDs only grow and most entries live briefly, so a direct-mapped array answers
+ * nearly every look-up with one load and one comparison. A newcomer takes the
+ * slot and pushes a longer-lived entry out into a `Map`. Either way the cost of a
+ * look-up does not depend on how many entries there are.
+ */
+
+/** An entry knows its own ID: that is what tells a hit from a collision. */
+interface Entry {
+  readonly id: number;
+}
+
+const SLOTS = 4096;
+const MASK = SLOTS - 1;
+
+export class IdTable<T extends Entry> {
+  readonly #slots: (T | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #displaced: Map<number, T> = new Map();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(id: number): T | undefined {
+    const entry = this.#slots[id & MASK];
+    if (entry !== undefined && entry.id === id) return entry;
+    return this.#displaced.size === 0 ? undefined : this.#displaced.get(id);
+  }
+
+  add(entry: T): void {
+    const slot = entry.id & MASK;
+    const older = this.#slots[slot];
+    if (older !== undefined) this.#displaced.set(older.id, older);
+    this.#slots[slot] = entry;
+    this.#size++;
+  }
+
+  /** Removes an entry; `false` if it was not (or no longer) in the table. */
+  delete(entry: T): boolean {
+    const slot = entry.id & MASK;
+    if (this.#slots[slot] === entry) this.#slots[slot] = undefined;
+    else if (!this.#displaced.delete(entry.id)) return false;
+    this.#size--;
+    return true;
+  }
+
+  /** Every entry, by ascending ID. */
+  entries(): T[] {
+    const all = [...this.#displaced.values()];
+    for (const entry of this.#slots) if (entry !== undefined) all.push(entry);
+    return all.sort((a, b) => a.id - b.id);
+  }
+}

@@ -1,0 +1,94 @@
+// The package as its users meet it: imported from a registry, imported by path, and what it drags in.
+
+import { assert, assertEquals } from "@std/assert";
+import { config, publishedFiles, serveRegistry } from "./registry.ts";
+
+/** A program that imports the package under `specifier` and sends `ping` through it. */
+const pingThrough = (specifier: string) => `
+  import { socket, task } from ${JSON.stringify(specifier)};
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [, port] = socket.getlocal(server);
+  const accepted = socket.accept(server);
+  const client = await socket.tcpconnect("127.0.0.1", port);
+  const peer = await task.await(accepted);
+  const sent: number = await task.await(socket.send(client, "ping"));
+  const data: Uint8Array = await task.await(socket.recv(peer));
+  console.log(sent, new TextDecoder().decode(data));
+  for (const id of [client, peer, server]) socket.close(id);
+`;
+
+/** Runs `source` from an empty folder: no configuration, no cache, `--allow-net` alone. */
+async function run(source: string, env: Record<string, string> = {}): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "taskio_" });
+  try {
+    await Deno.writeTextFile(`${folder}/main.ts`, source);
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--check", "--no-config", "--no-prompt", "--allow-net", "main.ts"],
+      cwd: folder,
+      clearEnv: true,
+      env: { DENO_DIR: `${folder}/cache`, NO_COLOR: "1", ...env },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("package imports from a JSR registry", async () => {
+  await using registry = await serveRegistry();
+  const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;
+  assertEquals(await run(pingThrough(`jsr:${config.name}`), { JSR_URL }), "4 ping\n");
+});
+
+Deno.test("package exports its namespaces as modules of their own", async () => {
+  await using registry = await serveRegistry();
+  const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;
+  const source = `
+    import * as net from "jsr:${config.name}";
+    import * as socket from "jsr:${config.name}/socket";
+    import * as task from "jsr:${config.name}/task";
+    import * as tls from "jsr:${config.name}/tls";
+    console.log(net.socket === socket, net.task === task, net.tls === tls);
+  `;
+  assertEquals(await run(source, { JSR_URL }), "true true true\n");
+});
+
+Deno.test("package imports by absolute path with no configuration", async () => {
+  const path = decodeURIComponent(new URL("../mod.ts", import.meta.url).pathname);
+  assertEquals(await run(pingThrough(path)), "4 ping\n");
+});
+
+/** Which top folders the modules of each top folder may import from. */
+const layers: Record<string, string[]> = {
+  "mod.ts": ["task", "socket", "tls"],
+  task: ["task"],
+  socket: ["socket", "task"],
+  tls: ["tls", "socket", "task"],
+};
+
+/** The specifiers that a module names in static and dynamic imports. */
+function specifiers(source: string): string[] {
+  const code = source.replace(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "");
+  const found = code.matchAll(
+    /^\s*(?:import|export)\b[^"'`=;]*?\bfrom\s+"([^"]+)"|(?:^\s*import\s|\bimport\()\s*"([^"]+)"/gm,
+  );
+  return Array.from(found, ([, named, bare]) => named ?? bare);
+}
+
+/** The top folder that `specifier`, found in the file at `path`, leads to. */
+const layer = (specifier: string, path: string) =>
+  new URL(specifier, `file:///${path}`).pathname.split("/")[1];
+
+Deno.test("package imports only node: built-ins and its own lower layers", async () => {
+  const wrong: string[] = [];
+  for (const [path, source] of await publishedFiles()) {
+    if (!path.endsWith(".ts")) continue;
+    for (const specifier of specifiers(source)) {
+      const ok = specifier.startsWith("node:") ||
+        /^\.\.?\//.test(specifier) && layers[path.split("/")[0]].includes(layer(specifier, path));
+      if (!ok) wrong.push(`${path} imports ${specifier}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
