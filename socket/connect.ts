@@ -1,15 +1,9 @@
 import { awaitTask } from "../task/await.ts";
-import { Bound } from "../task/bound.ts";
 import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/check.ts";
-import { TimeoutError } from "../task/errors.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
-import { Queue } from "../task/queue.ts";
 import { addressOf } from "./address.ts";
 import { checkRemoteHost, checkRemotePort } from "./check.ts";
-import { type Address, failure, translate } from "./error.ts";
-import { handles } from "./handle.ts";
-import { Stream } from "./stream.ts";
+import { dial, type Opened } from "./dial.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -98,7 +92,8 @@ export function connect(
   checkRemoteHost(host);
   checkRemotePort(port);
   checkConnectOptions(options);
-  return new Dial(host, port, options).task.id;
+  const { noDelay = true } = options;
+  return dial([host, port], options, (signal) => openTcp(host, port, noDelay, signal));
 }
 
 function checkConnectOptions(options: ConnectOptions): void {
@@ -108,71 +103,18 @@ function checkConnectOptions(options: ConnectOptions): void {
   if (options.noDelay !== undefined) checkBoolean("noDelay", options.noDelay);
 }
 
-/** Completed connects whose connection nobody has claimed. */
-const shelf: Queue<Task> = new Queue();
-
-/** One attempt to connect: the owner of its task, its timer and the system's attempt. */
-class Dial implements Owner {
-  readonly task: Task = new Task("connect", 0, this);
-  readonly #remote: Address;
-  readonly #noDelay: boolean;
-  readonly #controller = new AbortController();
-  readonly #bound: Bound;
-
-  constructor(host: string, port: number, options: ConnectOptions) {
-    this.#remote = [host, port];
-    this.#noDelay = options.noDelay ?? true;
-    this.#bound = new Bound(this, "connect", options);
-    this.#bound.arm();
-    if (this.task.state === RUNNING) this.#dial(host, port);
-  }
-
-  async #dial(hostname: string, port: number): Promise<void> {
-    let conn: Deno.TcpConn;
-    try {
-      conn = await Deno.connect({ hostname, port, signal: this.#controller.signal });
-    } catch (cause) {
-      this.#bound.disarm();
-      if (this.task.state === RUNNING) {
-        fault(this.task, translate(cause, "connect", { remote: this.#remote }));
-      }
-      return;
-    }
-    this.#bound.disarm();
-    if (this.task.state === RUNNING) this.#connected(conn);
-    else conn.close();
-  }
-
-  #connected(conn: Deno.TcpConn): void {
-    if (this.#noDelay) conn.setNoDelay(true);
-    const local = addressOf(conn.localAddr);
-    const stream = new Stream(conn, "client", local, addressOf(conn.remoteAddr));
-    complete(this.task, stream.id, shelf);
-    if (this.task.queue === shelf) stream.offer = this.task;
-  }
-
-  /** Time ran out, or the caller's signal aborted. */
-  expired(reason: unknown): void {
-    this.#abort();
-    if (!(reason instanceof TimeoutError)) return fault(this.task, reason);
-    const details = { remote: this.#remote, cause: reason };
-    fault(this.task, failure("ETIMEDOUT", "connect", details));
-  }
-
-  cancelled(): void {
-    this.#bound.disarm();
-    this.#abort();
-  }
-
-  discarded(task: Task): void {
-    handles.get(task.value as SocketId)?.close();
-  }
-
-  /**
-   * Gives up the system's attempt, but not inside this call: if it has just succeeded, Deno would
-   * see the abort before it hands the connection over, and lose it open.
-   */
-  #abort(): void {
-    queueMicrotask(() => this.#controller.abort());
-  }
+/** The system's part of connecting. */
+export async function openTcp(
+  hostname: string,
+  port: number,
+  noDelay: boolean,
+  signal: AbortSignal,
+): Promise<Opened & { transport: Deno.TcpConn }> {
+  const transport = await Deno.connect({ hostname, port, signal });
+  if (noDelay) transport.setNoDelay(true);
+  return {
+    transport,
+    local: addressOf(transport.localAddr),
+    remote: addressOf(transport.remoteAddr),
+  };
 }

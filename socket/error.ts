@@ -49,6 +49,8 @@ export class SocketError extends Error {
   readonly local: Address | undefined;
   /** The other end of the connection; `undefined` if not known. */
   readonly remote: Address | undefined;
+  /** What had come when a `recvExact` or `recvUntil` failed: a copy, it is still to be received. */
+  partial: Uint8Array | undefined;
 
   /**
    * Made by the calls of this package.

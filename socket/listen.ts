@@ -2,7 +2,8 @@ import { checkBoolean, checkInteger, checkOptions } from "../task/check.ts";
 import type { SocketId } from "../task/id.ts";
 import { checkHost, checkPort } from "./check.ts";
 import { type Address, failure, translate } from "./error.ts";
-import { type Acceptor, type Incoming, Listener } from "./listener.ts";
+import type { Opened } from "./dial.ts";
+import { type Acceptor, Listener } from "./listener.ts";
 import { addressOf } from "./address.ts";
 
 /** How to listen. */
@@ -82,7 +83,7 @@ class TcpAcceptor implements Acceptor {
     this.#listener = listener;
   }
 
-  async accept(): Promise<Incoming> {
+  async accept(): Promise<Opened> {
     const transport = await this.#listener.accept();
     transport.setNoDelay(true);
     return {

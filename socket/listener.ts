@@ -13,18 +13,12 @@ import { Queue } from "../task/queue.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
 import { Handle, handles } from "./handle.ts";
-import { Stream, type Transport } from "./stream.ts";
-
-/** A connection that nobody has taken yet. */
-export interface Incoming {
-  readonly transport: Transport;
-  readonly local: Address;
-  readonly remote: Address;
-}
+import type { Opened } from "./dial.ts";
+import { Stream } from "./stream.ts";
 
 /** What a listener needs of whatever brings its connections. */
 export interface Acceptor {
-  accept(): Promise<Incoming>;
+  accept(): Promise<Opened>;
   close(): void;
 }
 
@@ -36,11 +30,11 @@ export class Listener extends Handle {
   readonly #waiting: Queue<Task> = new Queue();
   /** Completed accepts with a connection that nobody has claimed. */
   readonly #shelf: Queue<Task> = new Queue();
-  readonly #ready: Incoming[] = [];
+  readonly #ready: Opened[] = [];
   #accepting = false;
   /** A failure that came when no accept was waiting. */
   #cause: unknown = undefined;
-  readonly #onConnection = (incoming: Incoming) => this.#arrived(incoming);
+  readonly #onConnection = (incoming: Opened) => this.#arrived(incoming);
   readonly #onError = (cause: unknown) => this.#failed(cause);
 
   constructor(acceptor: Acceptor, local: Address) {
@@ -106,7 +100,7 @@ export class Listener extends Handle {
     this.#acceptor.accept().then(this.#onConnection, this.#onError);
   }
 
-  #arrived(incoming: Incoming): void {
+  #arrived(incoming: Opened): void {
     this.#accepting = false;
     if (this.closed) return incoming.transport.close();
     const task = this.#waiting.shift();
@@ -115,8 +109,8 @@ export class Listener extends Handle {
     if (this.#waiting.size > 0) this.#accept();
   }
 
-  #give(task: Task, { transport, local, remote }: Incoming): void {
-    const stream = new Stream(transport, "server", local, remote);
+  #give(task: Task, { transport, local, remote, session }: Opened): void {
+    const stream = new Stream(transport, "server", local, remote, session);
     this.accepted++;
     complete(task, stream.id, this.#shelf);
     if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;

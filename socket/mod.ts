@@ -9,6 +9,8 @@
  * | `accept` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `hasconnection` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `recv`, `recvInto` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `recvExact`, `recvUntil` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
+ * | `recvLine` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
  * | `peek` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
  * | `unrecv` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
@@ -44,6 +46,7 @@ export { type ListenOptions, tcpserver } from "./listen.ts";
 export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
 export { accept, hasconnection } from "./accept.ts";
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
+export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 export { send, shutdown, write } from "./send.ts";
 export { close, isopen, istls } from "./close.ts";
 export { getlocal, getpeer, getside } from "./address.ts";

@@ -45,7 +45,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
 export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array> {
   checkInteger("max", max, 1, MAX);
   const stream = findStream(id);
-  return stream === undefined ? refuse("recv", id) : stream.receiver.recv(max);
+  return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
 }
 
 /**
@@ -83,7 +83,8 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
   checkBuffer("buffer", buffer);
   if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
   const stream = findStream(id);
-  return stream === undefined ? refuse("recvInto", id) : stream.receiver.recvInto(buffer);
+  if (stream === undefined) return refuse("recvInto", id);
+  return stream.receiver.receive("recvInto", buffer.length, buffer);
 }
 
 /**

@@ -24,6 +24,8 @@ const CHUNK = 64 * 1024;
 /** A send of this size or more is written by itself, uncopied. */
 const LARGE = 16 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 /** A joined chunk's memory, kept for the next one: writes of all connections take turns. */
 let spare: Uint8Array | undefined;
 
@@ -96,6 +98,23 @@ export class Sender {
   close(): void {
     this.#abandon((task) => this.#stream.fail("ECONNABORTED", task.kind, "socket was closed"));
     this.#chunk = undefined;
+  }
+
+  /** Whether something is being sent or waits to be. */
+  get busy(): boolean {
+    return this.#chunk !== undefined || this.#ending;
+  }
+
+  /** Lets sends queue while the transport is changed: as if a write of nothing were under way. */
+  detach(): void {
+    this.#chunk = NOTHING;
+    this.#written = 0;
+  }
+
+  /** Sends on, to the new transport. */
+  attach(): void {
+    this.#chunk = undefined;
+    this.#next();
   }
 
   /** Faults everything that has not been sent. */

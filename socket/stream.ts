@@ -23,6 +23,12 @@ export interface Transport {
   close(): void;
 }
 
+/** What a transport that does more than carry bytes knows besides: TLS, for one. */
+export interface Session {
+  /** What an error of the transport's means; `undefined` if it is one of the network's. */
+  explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
+}
+
 /** Which end of a connection began it: the `"client"` connected, the `"server"` accepted. */
 export type Side = "client" | "server";
 
@@ -33,20 +39,29 @@ export class Stream extends Handle {
   readonly remote: Address;
   readonly receiver: Receiver = new Receiver(this);
   readonly sender: Sender = new Sender(this);
+  /** There once the bytes travel encrypted. */
+  session: Session | undefined;
   /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
   offer: Task | undefined = undefined;
 
-  constructor(transport: Transport, side: Side, local: Address, remote: Address) {
+  constructor(
+    transport: Transport,
+    side: Side,
+    local: Address,
+    remote: Address,
+    session: Session | undefined,
+  ) {
     super();
     this.transport = transport;
     this.side = side;
     this.local = local;
     this.remote = remote;
+    this.session = session;
   }
 
   /** Whether the bytes travel encrypted. */
   get tls(): boolean {
-    return false;
+    return this.session !== undefined;
   }
 
   /**
@@ -66,7 +81,9 @@ export class Stream extends Handle {
 
   /** An error of the transport's, as ours. */
   translate(cause: unknown, op: string): Error {
-    return translate(cause, op, this.#details());
+    const known = this.session?.explain(cause);
+    if (known === undefined) return translate(cause, op, this.#details());
+    return failure(known.code, op, { ...this.#details(known.text), cause });
   }
 
   #details(text?: string) {

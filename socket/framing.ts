@@ -1,0 +1,244 @@
+/**
+ * Receives that are content only with a certain amount. They settle with bytes that are in the
+ * buffer or leave them there: what does not suffice stays readable.
+ */
+import { checkInteger, checkOptions, wrongRange } from "../task/check.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import { complete, fault, type Task } from "../task/record.ts";
+import { toBytes } from "./check.ts";
+import { findStream, refuse } from "./lookup.ts";
+import { Demand, type Receiver } from "./receiver.ts";
+
+/** How much to look through for a delimiter. */
+export interface UntilOptions {
+  /**
+   * The longest result, in bytes with the delimiter, from 1.
+   *
+   * @default {65536}
+   */
+  max?: number;
+}
+
+const DEFAULT_MAX = 65536;
+const NEWLINE = new Uint8Array([10]);
+const CARRIAGE_RETURN = 13;
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * Receives exactly so many bytes.
+ *
+ * Cancel safety: loses nothing. What has come stays for the next receive.
+ *
+ * State: as for `recv`. Faults `EUNEXPECTEDEOF` if the stream ends before that much has come; the
+ * error's `partial` is a copy of what has come, and it stays readable. Faults `ECONNRESET` likewise.
+ *
+ * @param id A connection.
+ * @param n How many bytes, from 0.
+ * @returns The task; its result is the bytes.
+ * @throws {TypeError} If `id` is not an integer or `n` not a number.
+ * @throws {RangeError} If `n` is not an integer from 0.
+ *
+ * @example A length, then so many bytes
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * socket.send(client, "\x05hello");
+ * const [length] = await task.await(socket.recvExact(peer, 1));
+ * const body = await task.await(socket.recvExact(peer, length));
+ * assertEquals(new TextDecoder().decode(body), "hello");
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+  checkInteger("n", n, 0, Number.MAX_SAFE_INTEGER);
+  const stream = findStream(id);
+  if (stream === undefined) return refuse("recvExact", id);
+  return stream.receiver.receive("recvExact", n, new Exact(n));
+}
+
+/**
+ * Receives through a delimiter.
+ *
+ * Cancel safety: loses nothing. What has come stays for the next receive.
+ *
+ * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the result would be longer than
+ * `max`; `EUNEXPECTEDEOF` if the stream ends first: the error's `partial` is a copy of what has
+ * come, and it stays readable.
+ *
+ * @param id A connection.
+ * @param delimiter What ends the message, not empty; a string as UTF-8.
+ * @param options `max`: the longest result in bytes, with the delimiter. Default: 65536.
+ * @returns The task; its result is the bytes, the delimiter included.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `delimiter` is empty or `max` not an integer from 1.
+ *
+ * @example The head of an HTTP request
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * socket.send(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nbody");
+ * const head = await task.await(socket.recvUntil(peer, "\r\n\r\n", { max: 8192 }));
+ * assertEquals(head.length, 35);
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function recvUntil(
+  id: SocketId,
+  delimiter: Uint8Array | string,
+  options: UntilOptions = {},
+): TaskId<Uint8Array> {
+  const bytes = toBytes("delimiter", delimiter);
+  if (bytes.length === 0) throw wrongRange("delimiter", "not empty", "empty");
+  const max = checkUntilOptions(options);
+  const stream = findStream(id);
+  if (stream === undefined) return refuse("recvUntil", id);
+  return stream.receiver.receive("recvUntil", max, new Until(bytes.slice(), max));
+}
+
+/**
+ * Receives a line of text, as UTF-8. The last one need not end with a line end.
+ *
+ * Cancel safety: loses nothing. What has come stays for the next receive.
+ *
+ * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`.
+ *
+ * @param id A connection.
+ * @param options `max`: the longest line in bytes, with its end. Default: 65536.
+ * @returns The task; its result is the line without `\n` or `\r\n`, or `null` at end of stream.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Line by line
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * socket.send(client, "HELO\r\n\nQUIT");
+ * socket.shutdown(client);
+ * const lines = [];
+ * for (;;) {
+ *   const line = await task.await(socket.recvLine(peer));
+ *   if (line === null) break;
+ *   lines.push(line);
+ * }
+ * assertEquals(lines, ["HELO", "", "QUIT"]);
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<string | null> {
+  const max = checkUntilOptions(options);
+  const stream = findStream(id);
+  if (stream === undefined) return refuse("recvLine", id);
+  return stream.receiver.receive("recvLine", max, new Line(max));
+}
+
+function checkUntilOptions(options: UntilOptions): number {
+  checkOptions(options, ["max"]);
+  const { max = DEFAULT_MAX } = options;
+  checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);
+  return max;
+}
+
+class Exact extends Demand {
+  readonly #n: number;
+
+  constructor(n: number) {
+    super();
+    this.#n = n;
+  }
+
+  isMet(receiver: Receiver): boolean {
+    return receiver.buffered >= this.#n || receiver.ended;
+  }
+
+  meet(task: Task, receiver: Receiver): void {
+    if (receiver.buffered < this.#n) receiver.faultEnded(task);
+    else complete(task, receiver.take(this.#n), receiver.shelf);
+  }
+
+  restart(): void {}
+}
+
+class Until extends Demand {
+  readonly #delimiter: Uint8Array;
+  readonly #max: number;
+  /** Before here the delimiter does not begin. */
+  #from = 0;
+  /** The length of the message with its delimiter, once that was found. */
+  #length = 0;
+
+  constructor(delimiter: Uint8Array, max: number) {
+    super();
+    this.#delimiter = delimiter;
+    this.#max = max;
+  }
+
+  isMet(receiver: Receiver): boolean {
+    const view = receiver.view();
+    const at = indexOf(view, this.#delimiter, this.#from);
+    this.#length = at === -1 ? 0 : at + this.#delimiter.length;
+    this.#from = Math.max(0, view.length - this.#delimiter.length + 1);
+    return this.#length > 0 || view.length >= this.#max || receiver.ended;
+  }
+
+  meet(task: Task, receiver: Receiver): void {
+    if (this.#length === 0 && receiver.buffered < this.#max) this.ended(task, receiver);
+    else if (this.#length === 0 || this.#length > this.#max) {
+      const text = `no delimiter in the first ${this.#max} bytes`;
+      fault(task, receiver.fail("EMSGSIZE", task.kind, text));
+    } else complete(task, this.result(receiver.take(this.#length)), receiver.shelf);
+  }
+
+  /** The stream ended before the delimiter came. */
+  protected ended(task: Task, receiver: Receiver): void {
+    receiver.faultEnded(task);
+  }
+
+  protected result(message: Uint8Array): unknown {
+    return message;
+  }
+
+  restart(): void {
+    this.#from = 0;
+  }
+}
+
+class Line extends Until {
+  constructor(max: number) {
+    super(NEWLINE, max);
+  }
+
+  protected override ended(task: Task, receiver: Receiver): void {
+    if (receiver.failed) receiver.faultEnded(task);
+    else if (receiver.buffered === 0) complete(task, null);
+    else complete(task, decoder.decode(receiver.take(receiver.buffered)), receiver.shelf);
+  }
+
+  protected override result(message: Uint8Array): string {
+    const end = message.at(-2) === CARRIAGE_RETURN ? -2 : -1;
+    return decoder.decode(message.subarray(0, end));
+  }
+}
+
+function indexOf(data: Uint8Array, delimiter: Uint8Array, from: number): number {
+  for (
+    let at = data.indexOf(delimiter[0], from);
+    at !== -1;
+    at = data.indexOf(delimiter[0], at + 1)
+  ) {
+    if (at + delimiter.length > data.length) return -1;
+    if (delimiter.every((byte, i) => data[at + i] === byte)) return at;
+  }
+  return -1;
+}
