@@ -1,8 +1,9 @@
 /**
- * Low-level asynchronous TCP for Deno through plain integers: every socket and every operation is a
+ * Low-level asynchronous TCP and TLS for Deno through plain integers: every socket and every operation is a
  * number, to be stored, polled, awaited, cancelled, or handed to a script or a WebAssembly guest.
  *
  * - {@linkcode socket}: listeners and connections.
+ * - {@linkcode tls}: the same, encrypted; upgrades of plain connections.
  * - {@linkcode task}: the operations on them; spawn, timers, channels.
  *
  * @example An echo server for one client
@@ -26,3 +27,4 @@
  */
 export * as socket from "./socket/mod.ts";
 export * as task from "./task/mod.ts";
+export * as tls from "./tls/mod.ts";

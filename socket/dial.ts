@@ -69,6 +69,7 @@ class Dial implements Owner {
 
   #connected({ transport, local, remote, session }: Opened): void {
     const stream = new Stream(transport, "client", local, remote, session);
+    stream.host = this.#remote[0];
     complete(this.task, stream.id, shelf);
     if (this.task.queue === shelf) stream.offer = this.task;
   }

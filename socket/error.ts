@@ -93,6 +93,16 @@ export function failure(code: string, op: string, details: SocketErrorDetails): 
   return error;
 }
 
+/** An error of a transport whose code and text are already those to report. */
+export class CodedError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /**
  * What to report for an error of Deno's. A missing permission passes through as it is: Deno's
  * text tells the user what to do.
@@ -100,6 +110,7 @@ export function failure(code: string, op: string, details: SocketErrorDetails): 
 export function translate(cause: unknown, op: string, details: SocketErrorDetails): Error {
   if (cause instanceof Deno.errors.NotCapable) return cause;
   const code = codeOf(cause);
+  if (cause instanceof CodedError) details.text ??= cause.message;
   if (code === "EUNKNOWN") details.text ??= String((cause as Error)?.message ?? cause);
   return failure(code, op, { ...details, text: details.text ?? hintFor(code, op), cause });
 }

@@ -27,7 +27,7 @@ export interface StreamRecord {
   readonly queuedIn: number;
   /** Bytes that wait to be sent. */
   readonly queuedOut: number;
-  /** Running tasks: receives, then sends, each in order. */
+  /** Running tasks: receives, then sends, each in order, then a `starttls`. */
   readonly pending: readonly TaskId[];
   /** Milliseconds since it was connected. */
   readonly age: number;
@@ -47,6 +47,10 @@ export interface ListenerRecord {
   readonly accepted: number;
   /** How many connections are ready for an accept; those in the system's backlog do not count. */
   readonly ready: number;
+  /** With TLS: connections in the middle of their handshake. */
+  readonly handshaking: number;
+  /** With TLS: connections dropped because the handshake failed or took too long. */
+  readonly dropped: number;
   /** Running accepts, in order. */
   readonly pending: readonly TaskId[];
   /** Milliseconds since it began to listen. */
@@ -129,19 +133,22 @@ function describeStream(stream: Stream, age: number): StreamRecord {
     bytesOut: sender.bytes,
     queuedIn: receiver.buffered,
     queuedOut: sender.queued,
-    pending: [...receiver.pending(), ...sender.pending()],
+    pending: [...receiver.pending(), ...sender.pending(), ...stream.upgrade?.pending() ?? []],
     age,
   };
 }
 
 function describeListener(listener: Listener, age: number): ListenerRecord {
+  const { tls, handshaking, dropped } = listener.acceptor;
   return {
     id: listener.id,
     kind: "listener",
-    tls: false,
+    tls,
     local: [...listener.local],
     accepted: listener.accepted,
-    ready: listener.backlog,
+    ready: listener.ready,
+    handshaking,
+    dropped,
     pending: [...listener.pending()],
     age,
   };

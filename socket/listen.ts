@@ -77,6 +77,9 @@ function checkListenOptions(options: number | ListenOptions): ListenOptions {
 }
 
 class TcpAcceptor implements Acceptor {
+  readonly tls = false;
+  readonly handshaking = 0;
+  readonly dropped = 0;
   readonly #listener: Deno.TcpListener;
 
   constructor(listener: Deno.TcpListener) {

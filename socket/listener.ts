@@ -18,15 +18,36 @@ import { Stream } from "./stream.ts";
 
 /** What a listener needs of whatever brings its connections. */
 export interface Acceptor {
+  /** Whether its connections are encrypted. */
+  readonly tls: boolean;
+  /** Connections in the middle of a handshake, and how many were dropped because of one. */
+  readonly handshaking: number;
+  readonly dropped: number;
   accept(): Promise<Opened>;
   close(): void;
 }
 
+/**
+ * What the system says when a connection has failed before it was accepted. It concerns nobody who
+ * accepts: accept(2) has programs try again, and so this does.
+ */
+const GONE = new Set([
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENOTCONN",
+  "EPROTO",
+  "ETIMEDOUT",
+]);
+
 export class Listener extends Handle {
   readonly local: Address;
+  readonly acceptor: Acceptor;
   /** Connections given to accepts. */
   accepted = 0;
-  readonly #acceptor: Acceptor;
   readonly #waiting: Queue<Task> = new Queue();
   /** Completed accepts with a connection that nobody has claimed. */
   readonly #shelf: Queue<Task> = new Queue();
@@ -39,7 +60,7 @@ export class Listener extends Handle {
 
   constructor(acceptor: Acceptor, local: Address) {
     super();
-    this.#acceptor = acceptor;
+    this.acceptor = acceptor;
     this.local = local;
   }
 
@@ -58,13 +79,19 @@ export class Listener extends Handle {
     return task.id;
   }
 
-  /** Whether the next accept need not wait; starts looking if none is ready. */
+  /**
+   * Whether a connection is ready; starts looking if none is. A failure that came meanwhile is no
+   * connection: asking again looks again, so a program that only polls gets over it.
+   */
   hasConnection(): boolean {
-    if (this.#ready.length === 0 && this.#cause === undefined) this.#accept();
-    return this.#ready.length > 0;
+    if (this.#ready.length > 0) return true;
+    this.#cause = undefined;
+    this.#accept();
+    return false;
   }
 
-  get backlog(): number {
+  /** How many connections are ready for an accept. */
+  get ready(): number {
     return this.#ready.length;
   }
 
@@ -91,13 +118,13 @@ export class Listener extends Handle {
     }
     for (const task of this.#shelf) discard(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
-    this.#acceptor.close();
+    this.acceptor.close();
   }
 
   #accept(): void {
     if (this.#accepting) return;
     this.#accepting = true;
-    this.#acceptor.accept().then(this.#onConnection, this.#onError);
+    this.acceptor.accept().then(this.#onConnection, this.#onError);
   }
 
   #arrived(incoming: Opened): void {
@@ -119,9 +146,11 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    const task = this.#waiting.shift();
-    if (task === undefined) this.#cause = cause;
-    else fault(task, this.#translate(cause));
+    if (!GONE.has((cause as { code?: string }).code ?? "")) {
+      const task = this.#waiting.shift();
+      if (task === undefined) this.#cause = cause;
+      else fault(task, this.#translate(cause));
+    }
     if (this.#waiting.size > 0) this.#accept();
   }
 

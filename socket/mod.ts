@@ -47,6 +47,8 @@ export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
 export { accept, hasconnection } from "./accept.ts";
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
+// The one place where this package leans on `tls`: a name in the table of contents, no code.
+export { starttls } from "../tls/starttls.ts";
 export { send, shutdown, write } from "./send.ts";
 export { close, isopen, istls } from "./close.ts";
 export { getlocal, getpeer, getside } from "./address.ts";

@@ -179,7 +179,10 @@ export class Receiver {
    */
   detach(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
     const buffered = this.take(this.buffered);
-    if (this.#reading) this.#heir = Promise.withResolvers();
+    if (this.#reading) {
+      this.#heir = Promise.withResolvers();
+      this.#heir.promise.catch(() => {}); // whoever reads from it sees the failure
+    }
     this.#reading = true;
     return { buffered, arriving: this.#heir?.promise };
   }
@@ -322,6 +325,7 @@ export class Receiver {
   #arrived(n: number | null): void {
     if (this.#stream.closed) return;
     if (this.#heir !== undefined) return this.#bequeath(n);
+    if (n === null && this.#stream.reset !== undefined) return this.#failed(this.#stream.reset);
     this.#reading = false;
     if (n === null) {
       this.#ended = true;

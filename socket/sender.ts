@@ -39,9 +39,10 @@ export class Sender {
   #written = 0;
   /** The memory of a joined chunk. */
   #memory: Uint8Array | undefined;
-  /** A shutdown was asked for, and whether it has been carried out. */
+  /** A shutdown was asked for, whether it has begun, and whether it has been carried out. */
   #ending = false;
   #ended = false;
+  #endSent = false;
   #cause: unknown = undefined;
   // One set of handlers per connection, not per write.
   readonly #onWrite = (n: number) => this.#wrote(n);
@@ -102,7 +103,12 @@ export class Sender {
 
   /** Whether something is being sent or waits to be. */
   get busy(): boolean {
-    return this.#chunk !== undefined || this.#ending;
+    return this.#chunk !== undefined;
+  }
+
+  /** Whether no more can be sent. */
+  get shut(): boolean {
+    return this.#ending || this.#cause !== undefined;
   }
 
   /** Lets sends queue while the transport is changed: as if a write of nothing were under way. */
@@ -175,7 +181,10 @@ export class Sender {
     while (this.#chunk === undefined) {
       const task = this.#queue.shift();
       if (task === undefined) return;
-      if (task.kind === "shutdown") return this.#end(task);
+      if (task.kind === "shutdown") {
+        this.#end(task);
+        continue;
+      }
       const data = task.argument as Uint8Array;
       const next = this.#queue.head;
       if (next === undefined || !fits(data.length, next)) this.#begin(task, data);
@@ -205,22 +214,26 @@ export class Sender {
   }
 
   #end(task: Task): void {
-    if (this.#ended) return complete(task, undefined);
-    this.#ended = true;
+    if (this.#endSent) return complete(task, undefined);
     this.#begun.push(task);
+    if (this.#ended) return;
+    this.#ended = true;
     this.#stream.transport.closeWrite().then(this.#onEnd, this.#onError);
   }
 
   #finished(): void {
     if (this.#stream.closed) return;
-    const task = this.#begun.shift();
-    if (task !== undefined) complete(task, undefined);
-    this.#next();
+    this.#endSent = true;
+    for (const task of this.#begun) {
+      this.#begun.remove(task);
+      complete(task, undefined);
+    }
   }
 
   #failed(cause: unknown): void {
     if (this.#stream.closed) return;
     this.#cause = cause;
+    if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;
     this.#chunk = undefined;
     this.#abandon((task) => this.#stream.translate(cause, task.kind));
   }

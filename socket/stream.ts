@@ -6,6 +6,7 @@
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
 import { release, type Task, unclaimed } from "../task/record.ts";
+import type { TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Receiver } from "./receiver.ts";
@@ -29,6 +30,13 @@ export interface Session {
   explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
 }
 
+/** A change of the transport that is under way. */
+export interface Upgrading {
+  pending(): Iterable<TaskId>;
+  /** The connection was closed meanwhile; what carries it is the upgrade's to close. */
+  closed(): void;
+}
+
 /** Which end of a connection began it: the `"client"` connected, the `"server"` accepted. */
 export type Side = "client" | "server";
 
@@ -41,8 +49,13 @@ export class Stream extends Handle {
   readonly sender: Sender = new Sender(this);
   /** There once the bytes travel encrypted. */
   session: Session | undefined;
+  upgrade: Upgrading | undefined = undefined;
+  /** The host name that was connected to. */
+  host: string | undefined = undefined;
   /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
   offer: Task | undefined = undefined;
+  /** A send met the peer's reset. The system tells that once, and then only of an end. */
+  reset: unknown = undefined;
 
   constructor(
     transport: Transport,
@@ -91,9 +104,11 @@ export class Stream extends Handle {
   }
 
   protected release(): void {
+    this.adopt();
     this.receiver.close();
     this.sender.close();
-    this.transport.close();
+    if (this.upgrade === undefined) this.transport.close();
+    else this.upgrade.closed();
   }
 
   cancelled(task: Task): void {

@@ -154,12 +154,9 @@ export class Channel<T> implements AsyncIterable<T> {
   /** Closes the channel for sending and wakes every waiter. Closing again changes nothing. */
   close(): void {
     this.#closed = true;
-    for (const sender of this.#senders) {
-      this.#senders.remove(sender);
-      sender.refuse();
-    }
-    for (const receiver of this.#receivers) {
-      this.#receivers.remove(receiver);
+    for (let sender; (sender = this.#senders.shift()) !== undefined;) sender.refuse();
+    // A select that receives CLOSED leaves this queue with all its arms, not only the first.
+    for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
       receiver.receive(CLOSED);
     }
   }

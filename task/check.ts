@@ -6,6 +6,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 /** How a wrong value is shown: strings quoted, the rest as the console would. */
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "object" && value !== null) {
     return value.constructor?.name ? `an instance of ${value.constructor.name}` : "an object";
   }

@@ -72,7 +72,7 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
 export function timer<T>(ms: number, fn: () => T): Promise<Awaited<T>> {
   checkDelay("ms", ms);
   checkFunction("fn", fn);
-  return sleep(ms).then(fn) as Promise<Awaited<T>>;
+  return sleep(ms).then(() => fn()) as Promise<Awaited<T>>;
 }
 
 /**

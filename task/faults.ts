@@ -26,11 +26,11 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 let listening = false;
 let handler: UnseenFaultHandler | null = null;
 
-onUnseenDropped(report);
+onUnseenDropped(reportDropped);
 
-/** Notes a fault that has just occurred, unless somebody has already taken it. */
+/** Notes a fault that has just occurred and that nobody awaits. */
 export function watch(task: Task): void {
-  if (find(task.id) !== task) return;
+  if (find(task.id) !== task) return reportDropped(task);
   task.unseen = true;
   unseen.set(task, performance.now() + GRACE);
   if (timer === undefined) arm(GRACE);
@@ -65,10 +65,23 @@ function reportDue(): void {
   }
 }
 
+/** Reports a fault that was dropped: soon, since a task is in the midst of settling. */
+function reportDropped(task: Task): void {
+  see(task);
+  queueMicrotask(() => report(task));
+}
+
 function report(task: Task): void {
   see(task);
-  if (handler !== null) handler(task.value, task.id);
-  else console.error(`Uncaught fault in ${task.kind} task ${task.id}:`, task.value);
+  if (handler === null) {
+    console.error(`Uncaught fault in ${task.kind} task ${task.id}:`, task.value);
+    return;
+  }
+  try {
+    handler(task.value, task.id);
+  } catch (error) {
+    reportError(error); // not thrown, so that the other faults are reported too
+  }
 }
 
 /**

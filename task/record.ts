@@ -212,6 +212,11 @@ export function removeWaiter(task: Task, waiter: Waiter): void {
   task.waiters?.delete(waiter);
 }
 
+/** Whether somebody waits for it, be it an `any` that leaves a fault unclaimed. */
+export function isAwaited(task: Task): boolean {
+  return task.promise !== undefined || (task.waiters !== undefined && task.waiters.size > 0);
+}
+
 /** Calls back when no task is Running; `removeIdle` takes the request back. */
 export function addIdle(callback: () => void): void {
   (whenIdle ??= new Set()).add(callback);

@@ -1,7 +1,7 @@
 import { checkFunction, wrongType } from "./check.ts";
 import { watch } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { complete, fault, RUNNING, Task } from "./record.ts";
+import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
 
 /**
  * Runs a function as a task: soon, never inside this call. What it returns, or what the
@@ -68,6 +68,7 @@ async function run<A extends unknown[]>(
 /** Faults a task that works in the background, so that its fault does not go unnoticed. */
 export function faultUnseen(task: Task, error: unknown): void {
   if (task.state !== RUNNING) return;
+  const awaited = isAwaited(task);
   fault(task, error);
-  watch(task);
+  if (!awaited && !task.forgotten) watch(task);
 }

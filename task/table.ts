@@ -24,7 +24,9 @@ export class IdTable<T extends Entry> {
     return this.#size;
   }
 
+  /** The entry with this ID. It may be asked for anything: a host may hand over a BigInt, say. */
   get(id: number): T | undefined {
+    if (typeof id !== "number") return undefined;
     const entry = this.#slots[id & MASK];
     if (entry !== undefined && entry.id === id) return entry;
     return this.#displaced.size === 0 ? undefined : this.#displaced.get(id);

@@ -1,0 +1,432 @@
+/**
+ * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
+ * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
+ */
+import { checkId } from "../task/check.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import * as accepting from "../socket/accept.ts";
+import type { SocketError } from "../socket/error.ts";
+import * as framing from "../socket/framing.ts";
+import { faulted, findListener, findStream } from "../socket/lookup.ts";
+import * as receiving from "../socket/recv.ts";
+import * as sending from "../socket/send.ts";
+
+/**
+ * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by the
+ * listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no other. It is
+ * dropped, and counted in `inspect`.
+ *
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ *
+ * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.accept`.
+ *
+ * @param server A TLS listener.
+ * @returns The task; its result is the connected socket.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Accept
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * assertEquals(tls.getside(peer), "server");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function accept(server: SocketId): TaskId<SocketId> {
+  const objection = objectionTo("accept", server);
+  return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
+}
+
+/**
+ * Whether a connection is ready, its handshake finished: as `socket.hasconnection`.
+ *
+ * @param server A TLS listener.
+ * @returns Whether the next accept completes at once.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {SocketError} `EPROTO` if the socket is not encrypted, else the codes of
+ * the call of the same name in `socket`.
+ *
+ * @example Poll
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * assertEquals(tls.hasconnection(server), false);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function hasconnection(server: SocketId): boolean {
+  const objection = objectionTo("hasconnection", server);
+  if (objection !== undefined) throw objection;
+  return accepting.hasconnection(server);
+}
+
+/**
+ * Receives bytes: as `socket.recv`, from an encrypted connection only.
+ *
+ * Cancel safety: loses nothing, as `socket.recv`.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.recv`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param max The most bytes to give, from 1. Default: 4096.
+ * @returns The task; its result is the bytes, empty at end of stream.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Receive
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * assertEquals(new TextDecoder().decode(await task.await(tls.recv(client))), "hello");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
+  const objection = objectionTo("recv", id);
+  return objection === undefined ? receiving.recv(id, max) : faulted("recv", id, objection);
+}
+
+/**
+ * Receives bytes into the caller's buffer: as `socket.recvInto`, from an encrypted connection only.
+ *
+ * Cancel safety: loses nothing, as `socket.recvInto`.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.recvInto`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param buffer Where to put the bytes, at least one byte long.
+ * @returns The task; its result is how many bytes were received, 0 at end of stream.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `buffer` is empty.
+ *
+ * @example Receive into a buffer
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * assertEquals(await task.await(tls.recvInto(client, new Uint8Array(100))), 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
+  const objection = objectionTo("recvInto", id);
+  return objection === undefined
+    ? receiving.recvInto(id, buffer)
+    : faulted("recvInto", id, objection);
+}
+
+/**
+ * Receives exactly so many bytes: as `socket.recvExact`, from an encrypted connection only.
+ *
+ * Cancel safety: loses nothing, as `socket.recvExact`.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.recvExact`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param n How many bytes, from 0.
+ * @returns The task; its result is the bytes.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `n` is not an integer from 0.
+ *
+ * @example Receive three bytes
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * assertEquals(new TextDecoder().decode(await task.await(tls.recvExact(client, 3))), "hel");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+  const objection = objectionTo("recvExact", id);
+  return objection === undefined ? framing.recvExact(id, n) : faulted("recvExact", id, objection);
+}
+
+/**
+ * Receives through a delimiter: as `socket.recvUntil`, from an encrypted connection only.
+ *
+ * Cancel safety: loses nothing, as `socket.recvUntil`.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.recvUntil`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param delimiter What ends the message, not empty.
+ * @param options `max`: the longest result in bytes. Default: 65536.
+ * @returns The task; its result is the bytes, the delimiter included.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `delimiter` is empty or `max` not an integer from 1.
+ *
+ * @example Receive a message
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "one;two;");
+ * assertEquals(new TextDecoder().decode(await task.await(tls.recvUntil(client, ";"))), "one;");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function recvUntil(
+  id: SocketId,
+  delimiter: Uint8Array | string,
+  options?: framing.UntilOptions,
+): TaskId<Uint8Array> {
+  const objection = objectionTo("recvUntil", id);
+  return objection === undefined
+    ? framing.recvUntil(id, delimiter, options)
+    : faulted("recvUntil", id, objection);
+}
+
+/**
+ * Receives a line of text: as `socket.recvLine`, from an encrypted connection only.
+ *
+ * Cancel safety: loses nothing, as `socket.recvLine`.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.recvLine`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param options `max`: the longest line in bytes. Default: 65536.
+ * @returns The task; its result is the line, or `null` at end of stream.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Receive a line
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "220 ready\r\n");
+ * assertEquals(await task.await(tls.recvLine(client)), "220 ready");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<string | null> {
+  const objection = objectionTo("recvLine", id);
+  return objection === undefined
+    ? framing.recvLine(id, options)
+    : faulted("recvLine", id, objection);
+}
+
+/**
+ * Looks at the bytes that `recv` would give next: as `socket.peek`.
+ *
+ * @param id An encrypted connection.
+ * @param max The most bytes to show, from 1. Default: 4096.
+ * @returns A copy of the bytes; empty at end of stream; `undefined` if there is nothing yet.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ * @throws {SocketError} `EPROTO` if the socket is not encrypted, else the codes of
+ * the call of the same name in `socket`.
+ *
+ * @example Look
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * assertEquals(tls.peek(client), undefined);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function peek(id: SocketId, max?: number): Uint8Array | undefined {
+  const objection = objectionTo("peek", id);
+  if (objection !== undefined) throw objection;
+  return receiving.peek(id, max);
+}
+
+/**
+ * Puts bytes in front of what is to be received: as `socket.unrecv`.
+ *
+ * @param id An encrypted connection.
+ * @param data The bytes, which are copied; a string as UTF-8.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {SocketError} `EPROTO` if the socket is not encrypted, else the codes of
+ * the call of the same name in `socket`.
+ *
+ * @example Put back
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.unrecv(client, "again");
+ * assertEquals(new TextDecoder().decode(await task.await(tls.recv(client))), "again");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function unrecv(id: SocketId, data: Uint8Array | string): void {
+  const objection = objectionTo("unrecv", id);
+  if (objection !== undefined) throw objection;
+  return receiving.unrecv(id, data);
+}
+
+/**
+ * Sends bytes, all of them: as `socket.send`, over an encrypted connection only.
+ *
+ * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.send`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @returns The task; its result is the number of bytes.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Send
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * assertEquals(await task.await(tls.send(client, "hello")), 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  const objection = objectionTo("send", id);
+  return objection === undefined ? sending.send(id, data) : faulted("send", id, objection);
+}
+
+/**
+ * Sends bytes: {@linkcode send} by the name it has in Dictu.
+ *
+ * Cancel safety: a write that has not begun sends nothing; one that has begun still goes out whole.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.write`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @returns The task; its result is the number of bytes.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Send
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * assertEquals(await task.await(tls.write(client, "hello")), 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  const objection = objectionTo("write", id);
+  return objection === undefined ? sending.write(id, data) : faulted("write", id, objection);
+}
+
+/**
+ * Sends what is queued, then close_notify, and ends the sending side: as `socket.shutdown`. Receiving
+ * goes on.
+ *
+ * Cancel safety: cancelled before its turn, the sending side stays open.
+ *
+ * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
+ * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the codes of TLS besides:
+ * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ *
+ * @param id An encrypted connection.
+ * @returns The task, Completed when the end has been sent.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example End
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * await task.await(tls.shutdown(client));
+ * assertEquals((await task.await(tls.recv(peer))).length, 0);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function shutdown(id: SocketId): TaskId<void> {
+  const objection = objectionTo("shutdown", id);
+  return objection === undefined ? sending.shutdown(id) : faulted("shutdown", id, objection);
+}
+
+/** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
+function objectionTo(op: string, id: SocketId): SocketError | undefined {
+  checkId("id", id);
+  const stream = findStream(id);
+  if (stream !== undefined) {
+    return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");
+  }
+  const listener = findListener(id);
+  if (listener === undefined || listener.acceptor.tls) return undefined;
+  return listener.fail("EPROTO", op, "listener is not encrypted");
+}

@@ -1,0 +1,142 @@
+import { checkId } from "../task/check.ts";
+import type { SocketId } from "../task/id.ts";
+import { addressOf } from "../socket/address.ts";
+import { checkHost, checkPort } from "../socket/check.ts";
+import { translate } from "../socket/error.ts";
+import { Listener } from "../socket/listener.ts";
+import { getListener } from "../socket/lookup.ts";
+import { NativeSource, NodeSource, TlsAcceptor } from "./acceptor.ts";
+import { isNative } from "./backend.ts";
+import { type CheckedPair, checkPair } from "./certificate.ts";
+import { parseDnsName, parseIp } from "./names.ts";
+import { checkPairs, checkServer, type TlsListenOptions } from "./options.ts";
+import type { CertificatePair } from "./x509.ts";
+import { selfsigned } from "./selfsigned.ts";
+
+/**
+ * Listens for TLS connections.
+ *
+ * Without a certificate it shows a self-signed one, made on the spot, for `localhost`, 127.0.0.1,
+ * ::1 and `host`: for development only. A client trusts it that lists {@linkcode certificate} in its
+ * `ca`.
+ *
+ * One certificate is served by Deno's own TLS, a list by Node's: that one is slower, but chooses by
+ * name, takes other certificates without a gap, and is rid of a silent client at once, where Deno's
+ * keeps the system's connection until the client goes.
+ *
+ * @param host The address to listen on, as for `socket.tcpserver`.
+ * @param port The port, 0 for any free one: `getlocal` tells which.
+ * @param options The backlog, default 128; or a bag with `cert` and `key`, or `certs`; `alpn`,
+ * `ca` and `requestCert` to demand client certificates, `handshakeTimeout` in milliseconds (default:
+ * 10,000), `backlog`.
+ * @returns The listener, which listens already.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If an argument or option is out of range.
+ * @throws {SocketError} Those of `socket.tcpserver`; if a certificate cannot be used:
+ * `CERT_HAS_EXPIRED`, `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE` …
+ *
+ * @example Listen with a development certificate
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "secret");
+ * assertEquals(new TextDecoder().decode(await task.await(tls.recv(client))), "secret");
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function tcpserver(
+  host: string,
+  port: number,
+  options: number | TlsListenOptions = {},
+): SocketId {
+  checkHost(host);
+  checkPort(port);
+  if (typeof options === "number") options = { backlog: options };
+  const plan = checkServer("listen", options, ["backlog"]);
+  const place = { hostname: host || "0.0.0.0", port, backlog: options.backlog ?? 128 };
+  const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];
+  try {
+    const source = isNative(plan)
+      ? new NativeSource(place, plan, pairs[0])
+      : new NodeSource(place, plan, pairs);
+    const acceptor = new TlsAcceptor(source, plan.handshakeTimeout);
+    return new Listener(acceptor, addressOf(source.addr)).id;
+  } catch (cause) {
+    throw translate(cause, "listen", { local: [place.hostname, port] });
+  }
+}
+
+/**
+ * The certificate that a listener shows to clients that ask for no name, for their `ca` if it is a
+ * self-signed one.
+ *
+ * @param server A TLS listener.
+ * @returns The certificate, PEM.
+ * @throws {TypeError} If `server` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
+ * connection; `EPROTO` if it is a plain listener.
+ *
+ * @example Trust a development server
+ * ```ts
+ * import { tls } from "@taskio/net";
+ * import { assertMatch } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * assertMatch(tls.certificate(server), /^-----BEGIN CERTIFICATE-----/);
+ * tls.close(server);
+ * ```
+ */
+export function certificate(server: SocketId): string {
+  return acceptorOf("certificate", server).cert;
+}
+
+/**
+ * Replaces the certificates of a listener. Connections that are open, and handshakes under way, go
+ * on as they began.
+ *
+ * A listener that was given `certs` changes them without a gap. One that was given `cert` and `key`, or
+ * nothing, is Deno's, which keeps its certificate: another listener takes its place on the same port
+ * within this call, and a client that connects at that very moment may be reset.
+ *
+ * @param server A TLS listener.
+ * @param certs One certificate with its key, or a list as for `tcpserver`.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If the list is empty.
+ * @throws {SocketError} If a certificate cannot be used, and then the old ones stay; `EBADF`,
+ * `EOPNOTSUPP`, `EPROTO` as for {@linkcode certificate}.
+ *
+ * @example Renew a certificate
+ * ```ts
+ * import { tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0, { certs: [tls.selfsigned(["old.test"])] });
+ * const renewed = tls.selfsigned(["new.test"]);
+ * tls.setcerts(server, [renewed]);
+ * assertEquals(tls.certificate(server), renewed.cert);
+ * tls.close(server);
+ * ```
+ */
+export function setcerts(server: SocketId, certs: CertificatePair | CertificatePair[]): void {
+  const pairs = checkPairs("setcerts", Array.isArray(certs) ? certs : [certs]);
+  acceptorOf("setcerts", server).replace(pairs);
+}
+
+function acceptorOf(op: string, server: SocketId): TlsAcceptor {
+  checkId("server", server);
+  const listener = getListener(op, server);
+  if (listener.acceptor instanceof TlsAcceptor) return listener.acceptor;
+  throw listener.fail("EPROTO", op, "listener is not encrypted");
+}
+
+function developmentPair(host: string): CheckedPair {
+  const names = new Set(["localhost", "127.0.0.1", "::1"]);
+  if (parseIp(host) !== undefined || parseDnsName(host) !== undefined) names.add(host);
+  return checkPair(selfsigned([...names]));
+}

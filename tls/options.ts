@@ -1,0 +1,220 @@
+/** The options of TLS, and their checks: all at the call, before anything is begun. */
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  checkString,
+  checkTimeout,
+  wrongRange,
+  wrongType,
+} from "../task/check.ts";
+import { failure } from "../socket/error.ts";
+import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
+import { CertificateError } from "./certificate_error.ts";
+import type { CertificatePair } from "./x509.ts";
+
+export type { CertificatePair };
+
+/** How a client secures its connection. */
+export interface TlsClientOptions {
+  /** Certificates to trust besides the system's: PEM, each text one or several. */
+  ca?: string | string[];
+  /** The client's own certificate, PEM, for a server that asks for one; with `key`. */
+  cert?: string;
+  /** The private key of `cert`, PEM. */
+  key?: string;
+  /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
+  alpn?: string[];
+  /**
+   * The longest that it may take until the handshake is done, in milliseconds.
+   *
+   * @default {Infinity}
+   */
+  timeout?: number;
+  /** Gives up, with the signal's reason, when it aborts. */
+  signal?: AbortSignal;
+  /**
+   * Accepts a certificate that is for another name. Its issuer and dates are still verified.
+   *
+   * @default {false}
+   */
+  unsafelyIgnoreHostname?: boolean;
+}
+
+/** How a client upgrades a connection. */
+export interface StarttlsClientOptions extends TlsClientOptions {
+  /**
+   * The name that the server's certificate must be for.
+   *
+   * @default {the host that was connected to}
+   */
+  host?: string;
+}
+
+/** How a server secures a connection. */
+export interface TlsServerOptions {
+  /** The server's certificate, PEM, followed by its intermediate ones; with `key`. */
+  cert?: string;
+  /** The private key of `cert`, PEM. */
+  key?: string;
+  /** Several certificates, chosen by the name that the client asks for; the first is the default. */
+  certs?: CertificatePair[];
+  /** The application protocols to accept, the preferred one first. */
+  alpn?: string[];
+  /** Whom to trust as the issuer of a client's certificate, PEM; with `requestCert`. */
+  ca?: string | string[];
+  /**
+   * Refuses clients without a certificate that is trusted.
+   *
+   * @default {false}
+   */
+  requestCert?: boolean;
+  /**
+   * The longest that a handshake may take, in milliseconds.
+   *
+   * @default {10_000}
+   */
+  handshakeTimeout?: number;
+}
+
+/** How to listen for TLS connections. */
+export interface TlsListenOptions extends TlsServerOptions {
+  /**
+   * How many connections the system lets wait for an accept, 1 to 65535.
+   *
+   * @default {128}
+   */
+  backlog?: number;
+}
+
+const CLIENT = ["ca", "cert", "key", "alpn", "timeout", "signal", "unsafelyIgnoreHostname"];
+const SERVER = ["cert", "key", "certs", "alpn", "ca", "requestCert", "handshakeTimeout"];
+
+/** Options of a client that were checked. */
+export interface ClientPlan {
+  readonly ca: string[];
+  readonly pair: CertificatePair | undefined;
+  readonly alpn: string[] | undefined;
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  readonly ignoreHostname: boolean;
+}
+
+/** Options of a server that were checked. */
+export interface ServerPlan {
+  /** None if none was given. */
+  readonly pairs: CheckedPair[];
+  /** Whether they were given as a list, which may be replaced. */
+  readonly listed: boolean;
+  readonly alpn: string[] | undefined;
+  /** The issuers of client certificates; `undefined` if none is asked for. */
+  readonly clientCa: string[] | undefined;
+  readonly handshakeTimeout: number;
+}
+
+export function checkClient(
+  op: string,
+  options: StarttlsClientOptions,
+  known: readonly string[] = [],
+): ClientPlan {
+  checkOptions(options, [...known, ...CLIENT]);
+  const { alpn, timeout = Infinity, signal, unsafelyIgnoreHostname = false } = options;
+  checkTimeout("timeout", timeout);
+  if (signal !== undefined) checkSignal("signal", signal);
+  checkBoolean("unsafelyIgnoreHostname", unsafelyIgnoreHostname);
+  checkAlpn(alpn);
+  return {
+    ca: checkCa(op, options.ca) ?? [],
+    pair: checkCertAndKey(op, options),
+    alpn,
+    timeout,
+    signal,
+    ignoreHostname: unsafelyIgnoreHostname,
+  };
+}
+
+export function checkServer(
+  op: string,
+  options: TlsListenOptions,
+  known: readonly string[] = [],
+): ServerPlan {
+  checkOptions(options, [...known, ...SERVER]);
+  const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog } = options;
+  checkBoolean("requestCert", requestCert);
+  checkTimeout("handshakeTimeout", handshakeTimeout);
+  if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
+  checkAlpn(alpn);
+  const pair = checkCertAndKey(op, options);
+  if (pair !== undefined && certs !== undefined) {
+    throw new TypeError('Give either "cert" and "key" or "certs", not both');
+  }
+  const ca = checkCa(op, options.ca);
+  if (ca !== undefined && !requestCert) {
+    throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
+  }
+  return {
+    pairs: pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair],
+    listed: certs !== undefined,
+    alpn,
+    clientCa: requestCert ? ca ?? [] : undefined,
+    handshakeTimeout,
+  };
+}
+
+export function checkPairs(op: string, certs: unknown): CheckedPair[] {
+  if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
+  if (certs.length === 0) throw wrongRange("certs", "at least one certificate", "none");
+  return certs.map((pair) => {
+    checkOptions(pair, ["cert", "key"]);
+    return certified(op, () => checkPair(pair));
+  });
+}
+
+function checkCertAndKey(
+  op: string,
+  { cert, key }: { cert?: string; key?: string },
+): CheckedPair | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  checkString("cert", cert);
+  checkString("key", key);
+  return certified(op, () => checkPair({ cert: cert!, key: key! }));
+}
+
+/** Authorities that were found good: programs give the same ones for every connection. */
+const knownGood: Map<string, string[]> = new Map();
+
+function checkCa(op: string, ca: unknown): string[] | undefined {
+  if (ca === undefined) return undefined;
+  const texts: unknown[] = Array.isArray(ca) ? ca : [ca];
+  return texts.flatMap((text) => {
+    checkString("ca", text);
+    const known = knownGood.get(text as string);
+    if (known !== undefined) return known;
+    const found = certified(op, () => checkAuthorities(text as string));
+    if (knownGood.size >= 64) knownGood.clear();
+    knownGood.set(text as string, found);
+    return found;
+  });
+}
+
+function checkAlpn(alpn: unknown): void {
+  if (alpn === undefined) return;
+  if (!Array.isArray(alpn)) throw wrongType("alpn", "an array of strings", alpn);
+  for (const protocol of alpn) {
+    checkString("alpn", protocol);
+    if (protocol === "" || new TextEncoder().encode(protocol).length > 255) {
+      throw wrongRange("alpn", "protocol names of 1 to 255 bytes", protocol);
+    }
+  }
+}
+
+/** A certificate that cannot be used is a failure with a code. */
+function certified<T>(op: string, check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    if (!(cause instanceof CertificateError)) throw cause;
+    throw failure(cause.code, op, { text: cause.message, cause });
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * Upgrading a connection in place.
+ *
+ * Theory of operation. The socket keeps its ID and its two halves; only the transport underneath is
+ * exchanged, while both halves stand still: receives and sends called meanwhile wait, and go on over
+ * TLS. Three things could go wrong, and are ruled out:
+ *
+ * - Bytes in clear must never pass for bytes that came through TLS (CVE-2011-0411). A client that
+ *   has received any already is being attacked or has lost count: `EPROTO`. A server's may be the
+ *   beginning of the handshake, which is then fed to TLS; if they do not look like it, `EPROTO`.
+ * - A recv that was cancelled, or a peek, may have left a read under way, and what it brings belongs
+ *   to the handshake. Deno's TLS cannot take such a connection; Node's can, and is given what the read
+ *   brings as its first bytes. If that is clear text after all, it is no TLS: `EPROTO`.
+ * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
+ *   it is when the task is cancelled or its time is up.
+ */
+import { Bound } from "../task/bound.ts";
+import { checkOptions } from "../task/check.ts";
+import { TimeoutError } from "../task/errors.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { faulted, findStream, refuse } from "../socket/lookup.ts";
+import type { Stream, Transport, Upgrading } from "../socket/stream.ts";
+import { NodeServer, secureClient, type Secured } from "./backend.ts";
+import { TlsError } from "./codes.ts";
+import { checkServerName } from "./connect.ts";
+import type { Preface } from "./node.ts";
+import {
+  checkClient,
+  checkServer,
+  type StarttlsClientOptions,
+  type TlsServerOptions,
+} from "./options.ts";
+
+/**
+ * Upgrades a connected plain socket to TLS, in place: the ID stays the same. Given a certificate
+ * (`cert` and `key` with no `host`, or `certs`) it is the server's side of the handshake, else the
+ * client's. Receives and sends called meanwhile wait for it.
+ *
+ * Cancel safety: a handshake cannot be undone: cancelling, or running out of time, closes the socket.
+ *
+ * State: of a plain connection with nothing pending: a pending receive or send faults `EBUSY` and
+ * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
+ * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
+ * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
+ * these change nothing. Every other failure closes the socket: `EPROTO` for bytes in clear that came
+ * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
+ *
+ * @param id A connection.
+ * @param options As the client: `host` (default: the one that was connected to), `ca`, `cert` and
+ * `key`, `alpn`, `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
+ * `key`; `alpn`, `ca`, `requestCert`, `handshakeTimeout` (default: 10,000 ms).
+ * @returns The task; its result is `true`.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If an option is out of range.
+ * @throws {SocketError} If `ca`, `cert` or `key` cannot be used.
+ *
+ * @example Both sides
+ * ```ts
+ * import { socket, task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { cert, key } = tls.selfsigned(["mail.example.com"]);
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const peer = await task.await(socket.accept(server));
+ * await task.all([
+ *   socket.starttls(peer, { certs: [{ cert, key }] }),
+ *   socket.starttls(client, { host: "mail.example.com", ca: cert }),
+ * ]);
+ * assertEquals([socket.istls(client), socket.istls(peer)], [true, true]);
+ * [client, peer, server].forEach(socket.close);
+ * ```
+ */
+export function starttls(
+  id: SocketId,
+  options: StarttlsClientOptions | TlsServerOptions = {},
+): TaskId<true> {
+  const plan = isServer(options) ? serverPlan(options) : clientPlan(options);
+  const stream = findStream(id);
+  if (stream === undefined) return refuse("starttls", id);
+  const fail = (code: string, text?: string) =>
+    faulted("starttls", id, stream.fail(code, "starttls", text));
+  if (stream.session !== undefined) return fail("EISCONN", "connection is encrypted already");
+  if (stream.upgrade !== undefined) return fail("EALREADY", "another starttls is under way");
+  if (stream.receiver.busy) return fail("EBUSY", "a receive is pending, await or cancel it first");
+  if (stream.sender.shut) return fail("EPIPE", "sending side was shut down");
+  if (stream.sender.busy) return fail("EBUSY", "a send is pending, await it first");
+  return new Upgrade(stream, plan).task.id;
+}
+
+/** One side of the handshake. */
+interface Plan {
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
+  /** What is wrong with bytes that were received in clear. */
+  objection(buffered: Uint8Array): string | undefined;
+  secure(
+    stream: Stream,
+    carrier: Transport,
+    signal: AbortSignal,
+    preface: Preface,
+  ): Promise<Secured>;
+}
+
+function isServer(
+  options: StarttlsClientOptions | TlsServerOptions,
+): options is TlsServerOptions {
+  checkOptions(options, Object.keys(options));
+  return "certs" in options || "requestCert" in options || "handshakeTimeout" in options ||
+    ("cert" in options && !("host" in options));
+}
+
+function serverPlan(options: TlsServerOptions): Plan {
+  const plan = checkServer("starttls", options);
+  if (plan.pairs.length === 0) throw new TypeError('Give "certs", or "cert" and "key"');
+  return {
+    timeout: plan.handshakeTimeout,
+    objection: (buffered) =>
+      looksLikeHello(buffered) ? undefined : "received clear text where a handshake was expected",
+    secure: (_stream, carrier, signal, preface) =>
+      new NodeServer(plan, plan.pairs).secure(carrier, signal, preface),
+  };
+}
+
+function clientPlan(options: StarttlsClientOptions): Plan {
+  const plan = checkClient("starttls", options, ["host"]);
+  const name = checkServerName("host", options.host ?? "");
+  return {
+    timeout: plan.timeout,
+    signal: plan.signal,
+    objection: (buffered) =>
+      buffered.length === 0
+        ? undefined
+        : "received clear text before the handshake, maybe injected",
+    secure: (stream, carrier, signal, preface) =>
+      secureClient(carrier, name ?? stream.host ?? stream.remote[0], plan, signal, preface),
+  };
+}
+
+/** Whether these may be the first bytes of a ClientHello: a handshake record of SSL 3 or TLS. */
+function looksLikeHello(bytes: Uint8Array): boolean {
+  return (bytes.length < 1 || bytes[0] === 0x16) && (bytes.length < 2 || bytes[1] === 0x03);
+}
+
+/** Stands in for the transport while it is exchanged. The halves stand still, so nothing calls it. */
+const NOWHERE: Transport = {
+  read: () => Promise.resolve(null),
+  write: () => Promise.reject(new TlsError("EBUSY", "transport is being exchanged")),
+  closeWrite: () => Promise.resolve(),
+  close: () => {},
+};
+
+class Upgrade implements Owner, Upgrading {
+  readonly task: Task;
+  readonly #stream: Stream;
+  readonly #plan: Plan;
+  readonly #bound: Bound;
+  readonly #controller = new AbortController();
+  #cancelled = false;
+
+  constructor(stream: Stream, plan: Plan) {
+    this.task = new Task("starttls", stream.id, this);
+    this.#stream = stream;
+    this.#plan = plan;
+    this.#bound = new Bound(this, "starttls", plan);
+    stream.upgrade = this;
+    const carrier = stream.transport;
+    stream.transport = NOWHERE;
+    this.#exchange(carrier);
+  }
+
+  pending(): Iterable<TaskId> {
+    return [this.task.id];
+  }
+
+  async #exchange(carrier: Transport): Promise<void> {
+    const stream = this.#stream;
+    const preface = stream.receiver.detach();
+    stream.sender.detach();
+    const objection = this.#plan.objection(preface.buffered);
+    if (objection !== undefined) {
+      carrier.close();
+      return this.#failed(new TlsError("EPROTO", objection));
+    }
+    this.#bound.arm();
+    const { signal } = this.#controller;
+    let secured: Secured;
+    try {
+      secured = await this.#plan.secure(stream, carrier, signal, preface);
+    } catch (cause) {
+      return this.#failed(cause);
+    }
+    if (signal.aborted) return;
+    this.#bound.disarm();
+    stream.upgrade = undefined;
+    stream.transport = secured.transport;
+    stream.session = secured.session;
+    stream.receiver.attach();
+    stream.sender.attach();
+    complete(this.task, true);
+  }
+
+  /** The connection is lost: what carried it has been closed. */
+  #failed(cause: unknown): void {
+    this.#bound.disarm();
+    if (this.task.state !== RUNNING) return;
+    fault(this.task, this.#stream.translate(cause, "starttls"));
+    this.#stream.close();
+  }
+
+  /** Time ran out, or the caller's signal aborted. */
+  expired(reason: unknown): void {
+    const error = reason instanceof TimeoutError
+      ? this.#stream.translate(new TlsError("ETIMEDOUT", "handshake timed out"), "starttls")
+      : reason;
+    fault(this.task, error);
+    this.#stream.close();
+  }
+
+  closed(): void {
+    this.#bound.disarm();
+    if (!this.#cancelled) {
+      fault(this.task, this.#stream.fail("ECONNABORTED", "starttls", "socket was closed"));
+    }
+    this.#controller.abort();
+  }
+
+  cancelled(): void {
+    this.#cancelled = true; // the canceller faults the task
+    this.#stream.close();
+  }
+
+  discarded(): void {}
+}
