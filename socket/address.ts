@@ -4,6 +4,7 @@ import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
 import { getStream, noSuch } from "./lookup.ts";
 import { type Side, Stream } from "./stream.ts";
+import { anyAddress, Unbound } from "./unbound.ts";
 
 /** An address of Deno's as ours. */
 export function addressOf(addr: Deno.Addr): Address {
@@ -38,8 +39,8 @@ export function getpeer(id: SocketId): Address {
 /**
  * The near end of a connection, or where a listener listens.
  *
- * @param id A connection or a listener.
- * @returns The IP address and port.
+ * @param id A connection, a listener, or a socket that was created.
+ * @returns The IP address and port; of a created socket, where it is bound, if it is.
  * @throws {TypeError} If `id` is not an integer.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown.
  *
@@ -57,6 +58,9 @@ export function getpeer(id: SocketId): Address {
 export function getlocal(id: SocketId): Address {
   const handle = handles.get(id);
   if (handle instanceof Stream || handle instanceof Listener) return [...handle.local];
+  if (handle instanceof Unbound) {
+    return handle.local === undefined ? [anyAddress(handle.family), 0] : [...handle.local];
+  }
   throw noSuch("getlocal", id);
 }
 

@@ -1,9 +1,10 @@
 import { awaitTask } from "../task/await.ts";
 import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { addressOf } from "./address.ts";
+import { connectCreated } from "./bsd.ts";
 import { checkRemoteHost, checkRemotePort } from "./check.ts";
-import { dial, type Opened } from "./dial.ts";
+import { dial } from "./dial.ts";
+import { openTcp } from "./tcp.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -87,8 +88,37 @@ export function tcpconnect(
 export function connect(
   host: string,
   port: number,
-  options: ConnectOptions = {},
+  options?: ConnectOptions,
+): TaskId<SocketId>;
+/**
+ * Connects a socket that was created: the result is the same ID, now a connection. A failed connect
+ * leaves the socket as it was created.
+ *
+ * Cancel safety: a connection that is established after the cancel is closed at once.
+ *
+ * State: of a socket that was created and is not bound: Deno cannot connect from an address of choice,
+ * `EOPNOTSUPP`. Faults `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it
+ * listens, `EBADF` if it is closed or unknown, otherwise with the codes of `tcpconnect`.
+ *
+ * @param id A socket that was created.
+ * @param host A host name or an address; of an `AF_UNIX` socket, the path.
+ * @param port The port, 1 to 65535; of an `AF_UNIX` socket, nothing.
+ * @returns The task; its result is `id`.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `host` is empty or `port` out of range.
+ */
+export function connect(id: SocketId, host: string, port?: number): TaskId<SocketId>;
+export function connect(
+  first: string | SocketId,
+  second: number | string,
+  third: ConnectOptions | number = {},
 ): TaskId<SocketId> {
+  return typeof first === "number"
+    ? connectCreated(first, second as string, third as number)
+    : connectTo(first, second as number, third as ConnectOptions);
+}
+
+function connectTo(host: string, port: number, options: ConnectOptions): TaskId<SocketId> {
   checkRemoteHost(host);
   checkRemotePort(port);
   checkConnectOptions(options);
@@ -101,20 +131,4 @@ function checkConnectOptions(options: ConnectOptions): void {
   if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
   if (options.signal !== undefined) checkSignal("signal", options.signal);
   if (options.noDelay !== undefined) checkBoolean("noDelay", options.noDelay);
-}
-
-/** The system's part of connecting. */
-export async function openTcp(
-  hostname: string,
-  port: number,
-  noDelay: boolean,
-  signal: AbortSignal,
-): Promise<Opened & { transport: Deno.TcpConn }> {
-  const transport = await Deno.connect({ hostname, port, signal });
-  if (noDelay) transport.setNoDelay(true);
-  return {
-    transport,
-    local: addressOf(transport.localAddr),
-    remote: addressOf(transport.remoteAddr),
-  };
 }

@@ -12,6 +12,7 @@ import { Queue } from "../task/queue.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
 import { type Address, failure, translate } from "./error.ts";
 import { handles } from "./handle.ts";
+import type { Unbound } from "./unbound.ts";
 import { type Session, Stream, type Transport } from "./stream.ts";
 
 /** A connection that was made. */
@@ -20,6 +21,9 @@ export interface Opened {
   readonly local: Address;
   readonly remote: Address;
   readonly session?: Session;
+  /** Options of the system's socket, where they are not the default. */
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
 }
 
 /** Makes the connection; gives up, leaving nothing open, when the signal aborts. */
@@ -33,18 +37,28 @@ const shelf: Queue<Task> = new Queue();
  *
  * @param remote What is connected to, for errors.
  * @param bounds The `timeout` and `signal` of the caller.
+ * @param place The created socket that becomes the connection, if there is one.
  */
-export function dial(remote: Address, bounds: WaitOptions, open: Open): TaskId<SocketId> {
-  return new Dial(remote, bounds, open).task.id;
+export function dial(
+  remote: Address,
+  bounds: WaitOptions,
+  open: Open,
+  place?: Unbound,
+): TaskId<SocketId> {
+  return new Dial(remote, bounds, open, place).task.id;
 }
 
 class Dial implements Owner {
-  readonly task: Task = new Task("connect", 0, this);
+  readonly task: Task;
+  readonly #place: Unbound | undefined;
   readonly #remote: Address;
   readonly #controller = new AbortController();
   readonly #bound: Bound;
 
-  constructor(remote: Address, bounds: WaitOptions, open: Open) {
+  constructor(remote: Address, bounds: WaitOptions, open: Open, place: Unbound | undefined) {
+    this.task = new Task("connect", place?.id ?? 0, this);
+    this.#place = place;
+    if (place !== undefined) place.attempt = this;
     this.#remote = remote;
     this.#bound = new Bound(this, "connect", bounds);
     this.#bound.arm();
@@ -56,26 +70,49 @@ class Dial implements Owner {
     try {
       opened = await open(this.#controller.signal);
     } catch (cause) {
-      this.#bound.disarm();
-      if (this.task.state === RUNNING) {
-        fault(this.task, translate(cause, "connect", { remote: this.#remote }));
-      }
+      this.#end();
+      if (this.task.state === RUNNING) fault(this.task, this.#translate(cause));
       return;
     }
-    this.#bound.disarm();
+    this.#end();
     if (this.task.state === RUNNING) this.#connected(opened);
     else opened.transport.close();
   }
 
-  #connected({ transport, local, remote, session }: Opened): void {
-    const stream = new Stream(transport, "client", local, remote, session);
+  #connected(opened: Opened): void {
+    const { transport, local, remote, session, noDelay = true, keepAlive = false } = opened;
+    const id = this.#place?.vacate();
+    const stream = new Stream(transport, "client", local, remote, session, id);
     stream.host = this.#remote[0];
+    stream.noDelay = noDelay;
+    stream.keepAlive = keepAlive;
+    // The program has known the ID of a created socket all along.
+    if (id !== undefined) return complete(this.task, id);
     complete(this.task, stream.id, shelf);
     if (this.task.queue === shelf) stream.offer = this.task;
   }
 
+  /** The created socket was closed. */
+  abandon(): void {
+    this.#end();
+    this.#abort();
+    const details = { socket: this.#place?.id, remote: this.#remote, text: "socket was closed" };
+    fault(this.task, failure("ECONNABORTED", "connect", details));
+  }
+
+  /** The attempt is over, whatever it came to. */
+  #end(): void {
+    this.#bound.disarm();
+    if (this.#place !== undefined) this.#place.attempt = undefined;
+  }
+
+  #translate(cause: unknown): Error {
+    return translate(cause, "connect", { remote: this.#remote, socket: this.#place?.id });
+  }
+
   /** Time ran out, or the caller's signal aborted. */
   expired(reason: unknown): void {
+    this.#end();
     this.#abort();
     if (!(reason instanceof TimeoutError)) return fault(this.task, reason);
     const details = { remote: this.#remote, cause: reason };
@@ -83,7 +120,7 @@ class Dial implements Owner {
   }
 
   cancelled(): void {
-    this.#bound.disarm();
+    this.#end();
     this.#abort();
   }
 

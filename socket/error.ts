@@ -147,7 +147,9 @@ function codeOf(cause: unknown): string {
 /** What to do about it, where that can be said in a few words. */
 function hintFor(code: string, op: string): string | undefined {
   const hint = HINTS[code];
-  return hint === undefined || op !== "listen" ? undefined : `${lookUp(code).text}, ${hint}`;
+  return hint === undefined || (op !== "listen" && op !== "bind")
+    ? undefined
+    : `${lookUp(code).text}, ${hint}`;
 }
 
 const HINTS: Record<string, string> = {

@@ -5,11 +5,13 @@ import { IdTable } from "../task/table.ts";
 
 /** Whatever a socket ID can stand for. It is in the table from its birth until it is closed. */
 export abstract class Handle implements Owner {
-  readonly id: SocketId = nextId();
+  readonly id: SocketId;
   readonly created: number = now();
   closed = false;
 
-  constructor() {
+  /** @param id The ID of the handle whose place it takes, if any. */
+  constructor(id: SocketId = nextId()) {
+    this.id = id;
     handles.add(this);
   }
 
@@ -19,6 +21,13 @@ export abstract class Handle implements Owner {
     this.closed = true;
     handles.delete(this);
     this.release();
+  }
+
+  /** Leaves the table for another handle to take its place. */
+  vacate(): SocketId {
+    this.closed = true;
+    handles.delete(this);
+    return this.id;
   }
 
   /** Faults what is pending and closes what is underneath. */

@@ -2,8 +2,9 @@ import { checkId } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import type { Address } from "./error.ts";
 import { type Handle, handles } from "./handle.ts";
-import type { Listener } from "./listener.ts";
+import { Listener } from "./listener.ts";
 import { type Side, Stream } from "./stream.ts";
+import type { Unbound } from "./unbound.ts";
 
 /** A snapshot of a connection. */
 export interface StreamRecord {
@@ -57,8 +58,20 @@ export interface ListenerRecord {
   readonly age: number;
 }
 
+/** A snapshot of a socket that was created and neither listens nor is connected. */
+export interface UnboundRecord {
+  /** The socket. */
+  readonly id: SocketId;
+  /** Tells it from connections and listeners. */
+  readonly kind: "unbound";
+  /** Where it is bound, `undefined` if it is not. */
+  readonly local: Address | undefined;
+  /** Milliseconds since it was created. */
+  readonly age: number;
+}
+
 /** A snapshot of one socket. */
-export type SocketRecord = StreamRecord | ListenerRecord;
+export type SocketRecord = StreamRecord | ListenerRecord | UnboundRecord;
 
 /**
  * Lists every open socket.
@@ -117,7 +130,9 @@ export function inspect(id?: SocketId): SocketRecord | SocketRecord[] | undefine
 function describe(handle: Handle): SocketRecord {
   const age = performance.now() - handle.created;
   if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
-  return Object.freeze(describeListener(handle as Listener, age));
+  if (handle instanceof Listener) return Object.freeze(describeListener(handle, age));
+  const { id, local } = handle as Unbound;
+  return Object.freeze({ id, kind: "unbound", local, age });
 }
 
 function describeStream(stream: Stream, age: number): StreamRecord {

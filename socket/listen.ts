@@ -1,10 +1,8 @@
 import { checkBoolean, checkInteger, checkOptions } from "../task/check.ts";
 import type { SocketId } from "../task/id.ts";
 import { checkHost, checkPort } from "./check.ts";
-import { type Address, failure, translate } from "./error.ts";
-import type { Opened } from "./dial.ts";
-import { type Acceptor, Listener } from "./listener.ts";
-import { addressOf } from "./address.ts";
+import { Listener } from "./listener.ts";
+import { listenOn } from "./tcp.ts";
 
 /** How to listen. */
 export interface ListenOptions {
@@ -54,18 +52,9 @@ export function tcpserver(
   checkHost(host);
   checkPort(port);
   const { backlog = 128, reusePort = false } = checkListenOptions(options);
-  const local: Address = [host || "0.0.0.0", port];
-  if (reusePort && !("listenDatagram" in Deno)) {
-    // Deno would end the whole process.
-    const text = "reusePort needs Deno to be run with --unstable-net";
-    throw failure("ENOPROTOOPT", "listen", { local, text });
-  }
-  try {
-    const listener = Deno.listen({ hostname: local[0], port, tcpBacklog: backlog, reusePort });
-    return new Listener(new TcpAcceptor(listener), addressOf(listener.addr)).id;
-  } catch (cause) {
-    throw translate(cause, "listen", { local });
-  }
+  const hostname = host || "0.0.0.0";
+  const { acceptor, local } = listenOn("listen", { hostname, port, backlog, reusePort });
+  return new Listener(acceptor, local).id;
 }
 
 function checkListenOptions(options: number | ListenOptions): ListenOptions {
@@ -74,29 +63,4 @@ function checkListenOptions(options: number | ListenOptions): ListenOptions {
   if (options.backlog !== undefined) checkInteger("backlog", options.backlog, 1, 65535);
   if (options.reusePort !== undefined) checkBoolean("reusePort", options.reusePort);
   return options;
-}
-
-class TcpAcceptor implements Acceptor {
-  readonly tls = false;
-  readonly handshaking = 0;
-  readonly dropped = 0;
-  readonly #listener: Deno.TcpListener;
-
-  constructor(listener: Deno.TcpListener) {
-    this.#listener = listener;
-  }
-
-  async accept(): Promise<Opened> {
-    const transport = await this.#listener.accept();
-    transport.setNoDelay(true);
-    return {
-      transport,
-      local: addressOf(transport.localAddr),
-      remote: addressOf(transport.remoteAddr),
-    };
-  }
-
-  close(): void {
-    this.#listener.close();
-  }
 }

@@ -58,8 +58,8 @@ export class Listener extends Handle {
   readonly #onConnection = (incoming: Opened) => this.#arrived(incoming);
   readonly #onError = (cause: unknown) => this.#failed(cause);
 
-  constructor(acceptor: Acceptor, local: Address) {
-    super();
+  constructor(acceptor: Acceptor, local: Address, id?: SocketId) {
+    super(id);
     this.acceptor = acceptor;
     this.local = local;
   }

@@ -6,6 +6,7 @@ import { failure, type SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
 import { Stream } from "./stream.ts";
+import { Unbound } from "./unbound.ts";
 
 /** The connection with this ID, `undefined` if there is none. */
 export function findStream(id: SocketId): Stream | undefined {
@@ -57,8 +58,14 @@ export function noSuch(op: string, id: SocketId): SocketError {
   if (handle instanceof Stream) {
     return handle.fail("EOPNOTSUPP", op, `${id} is a connection, not a listener`);
   }
+  if (handle instanceof Unbound) {
+    const code = FOR_LISTENERS.has(op) ? "EINVAL" : "ENOTCONN";
+    return handle.fail(code, op, `${id} neither listens nor is it connected yet`);
+  }
   return failure("EBADF", op, { socket: id, text: explain(id) });
 }
+
+const FOR_LISTENERS = new Set(["accept", "hasconnection", "serve"]);
 
 function explain(id: number): string {
   if (find(id) !== undefined) return `${id} is a task, not a socket`;

@@ -50,6 +50,24 @@ export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts"
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
 export { starttls } from "../tls/starttls.ts";
 export { send, shutdown, write } from "./send.ts";
+export { type Handler, serve, type ServeOptions } from "./serve.ts";
+export { relay } from "./relay.ts";
+export { type SocketStreams, streams } from "./streams.ts";
+export { unixconnect, type UnixListenOptions, unixserver } from "./unix.ts";
+export { bind, create, listen } from "./bsd.ts";
+export { getsockopt, setsockopt } from "./options.ts";
+export {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_TCP,
+  SO_KEEPALIVE,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from "./constants.ts";
 export { close, isopen, istls } from "./close.ts";
 export { getlocal, getpeer, getside } from "./address.ts";
 export type { Side } from "./stream.ts";
@@ -59,6 +77,7 @@ export {
   type ListenerRecord,
   type SocketRecord,
   type StreamRecord,
+  type UnboundRecord,
 } from "./inspect.ts";
 export { errno, strerror } from "./errno.ts";
 export { type Address, SocketError, type SocketErrorDetails } from "./error.ts";

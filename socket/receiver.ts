@@ -28,7 +28,8 @@ import type { TaskId } from "../task/id.ts";
 import { SocketError } from "./error.ts";
 import type { Stream } from "./stream.ts";
 
-const MIN_BUFFER = 1024;
+/** So much is read at the first try: what a recv gives by default. */
+const MIN_BUFFER = 4096;
 const MAX_BUFFER = 64 * 1024;
 /** So many reads in a row that leave most of the buffer empty make it shrink. */
 const PATIENCE = 16;
@@ -244,7 +245,8 @@ export class Receiver {
   }
 
   #giveInto(task: Task, into: Uint8Array): void {
-    if (this.#pushed !== undefined) {
+    if (into.length === 0) fault(task, this.#detachedBuffer());
+    else if (this.#pushed !== undefined) {
       const chunk = this.#nextPushed(into.length);
       into.set(chunk);
       complete(task, chunk.length);
@@ -255,6 +257,11 @@ export class Receiver {
       this.#advance(end);
     } else if (this.#cause !== undefined) this.faultEnded(task);
     else complete(task, 0);
+  }
+
+  /** The program has detached the buffer that it was to leave alone. */
+  #detachedBuffer(): Error {
+    return this.#stream.fail("EINVAL", "recvInto", "buffer was detached before it was filled");
   }
 
   /** Takes up to `max` bytes out of the front chunk. */
@@ -356,7 +363,9 @@ export class Receiver {
     const direct = this.#direct!;
     const into = this.#directBuffer!;
     this.#direct = this.#directBuffer = undefined;
-    if (direct.state === RUNNING && this.#pushed === undefined) {
+    // What the system wrote there is out of reach: the stream has a hole.
+    if (into.length < n) this.#cause = this.#detachedBuffer();
+    else if (direct.state === RUNNING && this.#pushed === undefined) {
       this.#waiting.remove(direct);
       complete(direct, n);
     } else {
@@ -382,6 +391,7 @@ export class Receiver {
     if (this.#heir !== undefined) return this.#heir.reject(cause);
     this.#reading = false;
     this.#cause = cause;
+    if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;
     this.#direct = this.#directBuffer = undefined;
     this.#serve();
   }

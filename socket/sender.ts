@@ -36,6 +36,8 @@ export class Sender {
   readonly #queue: Queue<Task> = new Queue();
   readonly #begun: Queue<Task> = new Queue();
   #chunk: Uint8Array | undefined;
+  /** The chunk's length, which it loses if the program detaches its buffer. */
+  #length = 0;
   #written = 0;
   /** The memory of a joined chunk. */
   #memory: Uint8Array | undefined;
@@ -59,6 +61,7 @@ export class Sender {
       fault(task, this.#broken(kind));
     } else {
       task.argument = data;
+      task.count = data.length;
       if (this.#chunk !== undefined) this.#queue.push(task);
       else this.#begin(task, data);
     }
@@ -69,6 +72,9 @@ export class Sender {
     const task = new Task("shutdown", this.#stream.id, this.#stream);
     if (this.#cause !== undefined) {
       fault(task, this.#broken("shutdown"));
+    } else if (this.#stream.reset !== undefined) {
+      // Deno keeps this to itself.
+      fault(task, this.#stream.fail("ENOTCONN", "shutdown"));
     } else {
       this.#ending = true;
       this.#queue.push(task);
@@ -86,7 +92,7 @@ export class Sender {
 
   /** Bytes that have not been handed to the transport. */
   get queued(): number {
-    let sum = this.#chunk === undefined ? 0 : this.#chunk.length - this.#written;
+    let sum = this.#chunk === undefined ? 0 : this.#length - this.#written;
     for (const task of this.#queue) sum += lengthOf(task);
     return sum;
   }
@@ -114,6 +120,7 @@ export class Sender {
   /** Lets sends queue while the transport is changed: as if a write of nothing were under way. */
   detach(): void {
     this.#chunk = NOTHING;
+    this.#length = 0;
     this.#written = 0;
   }
 
@@ -138,12 +145,18 @@ export class Sender {
     return this.#stream.fail("EPIPE", op, "sending side was shut down");
   }
 
+  /** The program has detached the buffer that it was to leave alone. */
+  #detached(op: string): Error {
+    return this.#stream.fail("EINVAL", op, "data was detached before it was sent");
+  }
+
   /** Writes one send by itself. */
   #begin(task: Task, data: Uint8Array): void {
     task.count = data.length;
     if (data.length === 0) return complete(task, 0);
     this.#begun.push(task);
     this.#chunk = data;
+    this.#length = data.length;
     this.#written = 0;
     this.#write(data);
   }
@@ -168,6 +181,8 @@ export class Sender {
       task = this.#begun.head;
     }
     if (written < chunk.length) return this.#write(chunk.subarray(written));
+    // What is left of it is gone, and half of it has been sent.
+    if (written < this.#length) return this.#failed(this.#detached("send"));
     this.#chunk = undefined;
     if (this.#memory !== undefined) {
       spare = this.#memory;
@@ -187,7 +202,8 @@ export class Sender {
       }
       const data = task.argument as Uint8Array;
       const next = this.#queue.head;
-      if (next === undefined || !fits(data.length, next)) this.#begin(task, data);
+      if (data.length !== task.count) fault(task, this.#detached(task.kind));
+      else if (next === undefined || !fits(data.length, next)) this.#begin(task, data);
       else this.#join(task, data);
     }
   }
@@ -208,6 +224,7 @@ export class Sender {
     }
     this.#memory = memory;
     this.#written = 0;
+    this.#length = used;
     this.#chunk = memory.subarray(0, used);
     if (used === 0) this.#wrote(0);
     else this.#write(this.#chunk);
@@ -246,5 +263,6 @@ function lengthOf(task: Task): number {
 /** Whether a send may join a chunk that has `used` bytes. */
 function fits(used: number, task: Task): boolean {
   const length = lengthOf(task);
-  return task.kind !== "shutdown" && length < LARGE && used + length <= CHUNK;
+  return task.kind !== "shutdown" && length === task.count && length < LARGE &&
+    used + length <= CHUNK;
 }

@@ -6,7 +6,7 @@
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
 import { release, type Task, unclaimed } from "../task/record.ts";
-import type { TaskId } from "../task/id.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Receiver } from "./receiver.ts";
@@ -50,11 +50,14 @@ export class Stream extends Handle {
   /** There once the bytes travel encrypted. */
   session: Session | undefined;
   upgrade: Upgrading | undefined = undefined;
+  /** The options of the system's socket, as they were last set. */
+  noDelay = true;
+  keepAlive = false;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
   /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
   offer: Task | undefined = undefined;
-  /** A send met the peer's reset. The system tells that once, and then only of an end. */
+  /** The peer's reset: the system tells of it once, to whichever half asks first. */
   reset: unknown = undefined;
 
   constructor(
@@ -63,8 +66,9 @@ export class Stream extends Handle {
     local: Address,
     remote: Address,
     session: Session | undefined,
+    id?: SocketId,
   ) {
-    super();
+    super(id);
     this.transport = transport;
     this.side = side;
     this.local = local;

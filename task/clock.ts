@@ -118,7 +118,7 @@ class Repeater implements Owner {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(ms: number, fn: () => unknown) {
-    this.#ms = ms;
+    this.#ms = Math.max(0, ms); // a timer would warn of a negative time
     this.#fn = fn;
     queueMicrotask(() => this.#call());
   }

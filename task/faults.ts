@@ -73,12 +73,17 @@ function reportDropped(task: Task): void {
 
 function report(task: Task): void {
   see(task);
+  reportFault(task.value, task.id, task.kind);
+}
+
+/** Reports a fault that nobody else will hear of. */
+export function reportFault(error: unknown, id: TaskId, kind: string): void {
   if (handler === null) {
-    console.error(`Uncaught fault in ${task.kind} task ${task.id}:`, task.value);
+    console.error(`Uncaught fault in ${kind} task ${id}:`, error);
     return;
   }
   try {
-    handler(task.value, task.id);
+    handler(error, id);
   } catch (error) {
     reportError(error); // not thrown, so that the other faults are reported too
   }
@@ -90,7 +95,8 @@ function report(task: Task): void {
  * with `status`, `result`, `error` or `inspect`. Each is reported once. Without a handler
  * it is printed to standard error with its ID.
  *
- * @param report Takes the place of the printing; `null` prints again.
+ * @param report Takes the place of the printing; `null` prints again. What it throws is reported as
+ * an uncaught error.
  * @returns The handler until now, `null` if there was none.
  * @throws {TypeError} If `report` is neither a function nor `null`.
  *

@@ -47,10 +47,19 @@ export function spawn<A extends unknown[], T>(
   checkFunction("fn", fn);
   if (!Array.isArray(args)) throw wrongType("args", "an array", args);
   const task = new Task("spawn", 0, undefined);
+  start(task, fn, args);
+  return task.id;
+}
+
+/** Runs a function, soon, to settle a task. */
+export function start<A extends unknown[]>(
+  task: Task,
+  fn: (...args: A) => unknown,
+  args: A,
+): void {
   queueMicrotask(() => {
     if (task.state === RUNNING) run(task, fn, args);
   });
-  return task.id;
 }
 
 async function run<A extends unknown[]>(

@@ -22,7 +22,7 @@ import type { ConnectionOptions, TlsOptions } from "node:tls";
 import type { Transport } from "../socket/stream.ts";
 import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
-import { toTlsError } from "./codes.ts";
+import { TlsError, toTlsError } from "./codes.ts";
 import { chooseByName, parseIp } from "./names.ts";
 import { NodeTransport, type Preface } from "./node.ts";
 import type { ClientPlan, ServerPlan } from "./options.ts";
@@ -160,7 +160,9 @@ async function guarded<T>(
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort);
   try {
-    return await handshake;
+    const result = await handshake;
+    signal.throwIfAborted(); // it was closed when it had just succeeded
+    return result;
   } catch (cause) {
     if (!signal.aborted) transport.close();
     throw toTlsError(cause);

@@ -10,6 +10,7 @@ import * as framing from "../socket/framing.ts";
 import { faulted, findListener, findStream } from "../socket/lookup.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
+import * as serving from "../socket/serve.ts";
 
 /**
  * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by the
@@ -417,6 +418,47 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
 export function shutdown(id: SocketId): TaskId<void> {
   const objection = objectionTo("shutdown", id);
   return objection === undefined ? sending.shutdown(id) : faulted("shutdown", id, objection);
+}
+
+/**
+ * Accepts for ever and runs a handler for each connection: as `socket.serve`, for encrypted ones, which
+ * it is given when their handshake is finished.
+ *
+ * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds.
+ *
+ * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.serve`.
+ *
+ * @param server A TLS listener.
+ * @param handler What to do with each connection; it is given its ID and runs as a task.
+ * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
+ * @returns The task, which goes on until it is cancelled or the listener closed.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If an option is out of range.
+ *
+ * @example An encrypted greeting
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const serving = tls.serve(server, (id) => task.await(tls.send(id, "hello")));
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * assertEquals((await task.await(tls.recv(client))).length, 5);
+ * tls.close(client);
+ * tls.close(server);
+ * await task.await(serving);
+ * ```
+ */
+export function serve(
+  server: SocketId,
+  handler: serving.Handler,
+  options?: serving.ServeOptions,
+): TaskId<void> {
+  const objection = objectionTo("serve", server);
+  return objection === undefined
+    ? serving.serve(server, handler, options)
+    : faulted("serve", server, objection);
 }
 
 /** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */

@@ -53,6 +53,7 @@ export {
   recvLine,
   recvUntil,
   send,
+  serve,
   shutdown,
   unrecv,
   write,
@@ -73,3 +74,4 @@ export type {
 export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
 export type { Side } from "../socket/stream.ts";
 export type { UntilOptions } from "../socket/framing.ts";
+export type { Handler, ServeOptions } from "../socket/serve.ts";

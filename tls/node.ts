@@ -126,12 +126,14 @@ export class NodeTransport implements Transport {
 
   write(data: Uint8Array): Promise<number> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
+    // A part at a time: TLS would encrypt all of it at once and hold it until the peer takes it.
+    const part = data.subarray(0, BUFFER);
     return new Promise((resolve, reject) => {
       this.#writes.add(reject);
-      this.socket!.write(data, (error) => {
+      this.socket!.write(part, (error) => {
         this.#writes.delete(reject);
         if (this.#error !== undefined || error) reject(this.#error ?? error);
-        else resolve(data.length);
+        else resolve(part.length);
       });
     });
   }

@@ -191,7 +191,7 @@ class Upgrade implements Owner, Upgrading {
     } catch (cause) {
       return this.#failed(cause);
     }
-    if (signal.aborted) return;
+    if (signal.aborted) return secured.transport.close();
     this.#bound.disarm();
     stream.upgrade = undefined;
     stream.transport = secured.transport;

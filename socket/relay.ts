@@ -1,0 +1,119 @@
+import { awaitTask } from "../task/await.ts";
+import { cancel } from "../task/cancel.ts";
+import { wrongRange } from "../task/check.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { findStream, refuse } from "./lookup.ts";
+import type { Stream } from "./stream.ts";
+
+/** The most that is held of each direction, in bytes. */
+const CHUNK = 64 * 1024;
+
+/**
+ * Copies bytes between two connections, both ways, until both have ended; then closes both. The end of
+ * one side is passed on to the other as `shutdown`, so that the way back goes on. Of each direction at
+ * most 64 KiB are held: a slow receiver makes its sender slow.
+ *
+ * Cancel safety: loses nothing and closes nothing. What was received is still sent; both sockets stay
+ * open, and what comes next goes to the next recv.
+ *
+ * State: of two connections. If one fails, both are closed, and the task faults with the failure:
+ * `ECONNRESET`, `EPIPE` … Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is a
+ * listener, `ECONNABORTED` when one is closed meanwhile.
+ *
+ * @param a A connection.
+ * @param b Another one.
+ * @returns The task; its result is how many bytes went from `a` to `b` and from `b` to `a`.
+ * @throws {TypeError} If an argument is not an integer.
+ * @throws {RangeError} If both are the same.
+ *
+ * @example In the middle of a connection
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const pair = async () => {
+ *   const client = await socket.tcpconnect(...socket.getlocal(server));
+ *   return [client, await task.await(socket.accept(server))];
+ * };
+ * const [client, a] = await pair();
+ * const [b, backend] = await pair();
+ * const relaying = socket.relay(a, b);
+ *
+ * socket.send(client, "ping");
+ * assertEquals((await task.await(socket.recv(backend))).length, 4);
+ * [client, backend].forEach(socket.shutdown);
+ * assertEquals(await task.await(relaying), [4, 0]);
+ * [client, backend, server].forEach(socket.close);
+ * ```
+ */
+export function relay(a: SocketId, b: SocketId): TaskId<[number, number]> {
+  const [one, other] = [findStream(a), findStream(b)];
+  if (one === undefined) return refuse("relay", a);
+  if (other === undefined) return refuse("relay", b);
+  if (one === other) throw wrongRange("b", "another connection than a", b);
+  return new Relay(one, other).task.id;
+}
+
+class Relay implements Owner {
+  readonly task: Task;
+  readonly #a: Stream;
+  readonly #b: Stream;
+  /** The receives under way, for cancelling them. */
+  readonly #receiving: Set<TaskId> = new Set();
+
+  constructor(a: Stream, b: Stream) {
+    this.task = new Task("relay", a.id, this);
+    this.#a = a;
+    this.#b = b;
+    this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      const counts = await Promise.all([
+        this.#copy(this.#a, this.#b),
+        this.#copy(this.#b, this.#a),
+      ]);
+      if (this.task.state !== RUNNING) return;
+      this.#close();
+      complete(this.task, counts);
+    } catch (error) {
+      if (this.task.state !== RUNNING) return;
+      fault(this.task, error);
+      this.#close();
+    }
+  }
+
+  async #copy(from: Stream, to: Stream): Promise<number> {
+    let count = 0;
+    while (this.task.state === RUNNING) {
+      const id = from.receiver.receive<Uint8Array>("recv", CHUNK);
+      this.#receiving.add(id);
+      let data: Uint8Array;
+      try {
+        data = await awaitTask(id);
+      } finally {
+        this.#receiving.delete(id);
+      }
+      if (data.length === 0) {
+        await awaitTask(to.sender.shutdown());
+        return count;
+      }
+      count += await awaitTask(to.sender.send(data, "send"));
+    }
+    return count;
+  }
+
+  #close(): void {
+    this.#a.close();
+    this.#b.close();
+  }
+
+  cancelled(): void {
+    queueMicrotask(() => this.#receiving.forEach((id) => cancel(id, "relay was cancelled")));
+  }
+
+  discarded(): void {}
+}

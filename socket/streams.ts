@@ -1,0 +1,112 @@
+import { awaitTask } from "../task/await.ts";
+import { cancel } from "../task/cancel.ts";
+import type { SocketId, TaskId } from "../task/id.ts";
+import { toBytes } from "./check.ts";
+import { getStream } from "./lookup.ts";
+import type { Stream } from "./stream.ts";
+
+/** Both directions of a connection as Web Streams. */
+export interface SocketStreams {
+  /** What is received. */
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** What is to be sent: bytes, or text as UTF-8. */
+  readonly writable: WritableStream<Uint8Array | string>;
+}
+
+const CHUNK = 64 * 1024;
+
+/**
+ * Gives both directions of a connection as Web Streams, for `pipeTo`, `pipeThrough` and `for await`.
+ *
+ * - Nothing is received before something is read; a write is finished when its bytes are sent.
+ * - Closing the writable is `shutdown`; aborting it closes the socket.
+ * - Cancelling the readable stops receiving. What had come but was not read is still there for `recv`.
+ * - When the readable has ended or was cancelled and the writable is closed, the socket is closed.
+ * - A failure of the socket errors the stream with its `SocketError`.
+ *
+ * @param id A connection.
+ * @returns `{readable, writable}`.
+ * @throws {TypeError} If `id` is not an integer.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a listener.
+ *
+ * @example Echo by piping
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * const { readable, writable } = socket.streams(await task.await(socket.accept(server)));
+ * const echoing = readable.pipeTo(writable);
+ * socket.send(client, "hello");
+ * socket.shutdown(client);
+ * const back = socket.streams(client).readable.pipeThrough(new TextDecoderStream());
+ * assertEquals((await Array.fromAsync(back)).join(""), "hello");
+ * await echoing;
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function streams(id: SocketId): SocketStreams {
+  const bridge = new Bridge(getStream("streams", id));
+  return {
+    readable: new ReadableStream(bridge.source(), { highWaterMark: 0 }),
+    writable: new WritableStream(bridge.sink()),
+  };
+}
+
+/** What the two streams have in common: when both are done, so is the socket. */
+class Bridge {
+  readonly #stream: Stream;
+  #receiving: TaskId<Uint8Array> | undefined;
+  #readableDone = false;
+  #writableDone = false;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  source(): UnderlyingDefaultSource<Uint8Array<ArrayBuffer>> {
+    return {
+      pull: async (controller) => {
+        const data = await this.#receive();
+        if (data.length > 0) return controller.enqueue(data as Uint8Array<ArrayBuffer>);
+        controller.close();
+        this.#readableDone = true;
+        this.#closeIfDone();
+      },
+      cancel: (reason) => {
+        if (this.#receiving !== undefined) cancel(this.#receiving, reason);
+        this.#readableDone = true;
+        this.#closeIfDone();
+      },
+    };
+  }
+
+  sink(): UnderlyingSink<Uint8Array | string> {
+    return {
+      write: async (chunk) => {
+        await awaitTask(this.#stream.sender.send(toBytes("chunk", chunk), "send"));
+      },
+      close: async () => {
+        await awaitTask(this.#stream.sender.shutdown());
+        this.#writableDone = true;
+        this.#closeIfDone();
+      },
+      abort: () => this.#stream.close(),
+    };
+  }
+
+  async #receive(): Promise<Uint8Array> {
+    if (this.#stream.closed) throw this.#stream.fail("EBADF", "recv", "socket was closed");
+    this.#receiving = this.#stream.receiver.receive<Uint8Array>("recv", CHUNK);
+    try {
+      return await awaitTask(this.#receiving);
+    } finally {
+      this.#receiving = undefined;
+    }
+  }
+
+  #closeIfDone(): void {
+    if (this.#readableDone && this.#writableDone) this.#stream.close();
+  }
+}
