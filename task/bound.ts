@@ -9,7 +9,7 @@ export interface WaitOptions {
    * @default {Infinity}
    */
   timeout?: number;
-  /** Gives up with the signal's reason when it aborts. */
+  /** Gives up with the signal's reason when it aborts, unless the result is there already. */
   signal?: AbortSignal;
 }
 

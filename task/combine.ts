@@ -14,6 +14,13 @@ import {
   type Waiter,
 } from "./record.ts";
 
+/** A task of whatever result. */
+// deno-lint-ignore no-explicit-any -- a TaskId<unknown> would lose the result's type
+export type AnyTask = TaskId<any>;
+
+/** What a task gives. */
+export type ResultOf<S> = S extends TaskId<infer T> ? T : never;
+
 /** Which task of several won, and with what. */
 export interface Winner<T = unknown> {
   /** The task that won. Its result is claimed, so the ID is Unknown now. */
@@ -26,7 +33,7 @@ export interface Winner<T = unknown> {
  * Waits until every task is Completed and claims them all, or until the first one Faulted,
  * claims that one and leaves the rest as they are.
  *
- * @typeParam T What the tasks give.
+ * @typeParam S The tasks.
  * @param ids The tasks. None gives `[]`.
  * @returns The results in the order of `ids`; rejects with the first fault, or with
  * {@linkcode UnknownTaskError}, claiming nothing, if one of the tasks is Unknown.
@@ -41,7 +48,18 @@ export interface Winner<T = unknown> {
  * assertEquals(await task.all(ids), [1, 4, 9]);
  * ```
  */
-export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]> {
+export function all<const S extends readonly AnyTask[]>(
+  ids: S,
+): Promise<{ -readonly [K in keyof S]: ResultOf<S[K]> }>;
+/**
+ * Waits for all tasks of any iterable.
+ *
+ * @typeParam T What the tasks give.
+ * @param ids The tasks.
+ * @returns The results in the order of `ids`.
+ */
+export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]>;
+export function all(ids: Iterable<TaskId>): Promise<unknown[]> {
   return combine(ids, (tasks, done, fail) => new All(tasks, done, fail));
 }
 
@@ -49,7 +67,7 @@ export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]> {
  * Waits for the first task to Complete and claims only that one. If all Fault it claims them
  * all and rejects.
  *
- * @typeParam T What the tasks give.
+ * @typeParam S The tasks.
  * @param ids The tasks.
  * @returns The winner's ID and result; rejects with an `AggregateError` of all faults in the
  * order of `ids`, or with {@linkcode UnknownTaskError}, claiming nothing, if one of the tasks is
@@ -70,14 +88,23 @@ export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]> {
  * [value, server].forEach(socket.close);
  * ```
  */
-export function any<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>> {
+export function any<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<ResultOf<S>>>;
+/**
+ * Waits for the first task to Complete, of tasks that all give the same.
+ *
+ * @typeParam T What the tasks give.
+ * @param ids The tasks.
+ * @returns The winner's ID and result.
+ */
+export function any<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
+export function any(ids: Iterable<TaskId>): Promise<Winner> {
   return combine(ids, (tasks, done, fail) => new Any(tasks, done, fail));
 }
 
 /**
  * Waits for the first task to settle and claims only that one.
  *
- * @typeParam T What the tasks give.
+ * @typeParam S The tasks.
  * @param ids The tasks, at least one.
  * @returns The winner's ID and result; rejects with the fault if the first to settle Faulted, or
  * with {@linkcode UnknownTaskError}, claiming nothing, if one of the tasks is Unknown.
@@ -91,11 +118,20 @@ export function any<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>> {
  *
  * const slow = task.spawn(() => task.sleep(20));
  * const fast = task.spawn(() => "fast");
- * assertEquals(await task.race<unknown>([slow, fast]), { id: fast, value: "fast" });
+ * assertEquals(await task.race([slow, fast]), { id: fast, value: "fast" });
  * await task.await(slow);
  * ```
  */
-export function race<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>> {
+export function race<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<ResultOf<S>>>;
+/**
+ * Waits for the first task to settle, of tasks that all give the same.
+ *
+ * @typeParam T What the tasks give.
+ * @param ids The tasks.
+ * @returns The winner's ID and result.
+ */
+export function race<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
+export function race(ids: Iterable<TaskId>): Promise<Winner> {
   return combine(ids, (tasks, done, fail) => {
     if (tasks.length === 0) throw wrongRange("ids", "at least one task", "none");
     return new Race(tasks, done, fail);

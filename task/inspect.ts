@@ -1,5 +1,4 @@
 import { checkId } from "./check.ts";
-import { see } from "./faults.ts";
 import type { SocketId, TaskId } from "./id.ts";
 import { allTasks, find, runningCount, type Task } from "./record.ts";
 import { status, type TaskStatus } from "./status.ts";
@@ -72,7 +71,6 @@ export function inspect(id?: TaskId): TaskRecord | TaskRecord[] | undefined {
 }
 
 function describe(task: Task): TaskRecord {
-  see(task);
   return Object.freeze({
     id: task.id,
     kind: task.kind,

@@ -31,7 +31,7 @@
  *
  * @module
  */
-export type { TaskId } from "./id.ts";
+export type { SocketId, TaskId } from "./id.ts";
 export { awaitTask as await } from "./await.ts";
 export { error, result, status, type TaskStatus } from "./status.ts";
 export { busy, inspect, list, type TaskRecord } from "./inspect.ts";
@@ -39,7 +39,7 @@ export { wait } from "./wait.ts";
 export { cancel, forget } from "./cancel.ts";
 export { spawn } from "./spawn.ts";
 export { interval, sleep, type SleepOptions, timer } from "./clock.ts";
-export { all, any, race, type Winner } from "./combine.ts";
+export { all, any, type AnyTask, race, type ResultOf, type Winner } from "./combine.ts";
 export { Channel, channel, type ChannelWaitOptions } from "./channel.ts";
 export { select, type Selected, type Source, type SourceValue } from "./select.ts";
 export { Mutex, mutex } from "./mutex.ts";

@@ -1,0 +1,213 @@
+// Bad arguments throw at the call: the right class, and a message with the name and the value.
+
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { task } from "../../mod.ts";
+import { leaveNothing } from "./helpers.ts";
+
+leaveNothing();
+
+/** A wrong argument: what it is and how a message shows it. */
+type Wrong = [value: unknown, shown: string];
+
+class Thing {}
+
+const noNumbers: Wrong[] = [
+  ["7", '"7"'],
+  [7n, "7n"],
+  [null, "null"],
+  [true, "true"],
+  [Symbol("id"), "Symbol(id)"],
+  [{}, "an instance of Object"],
+  [[7], "an instance of Array"],
+  [new Thing(), "an instance of Thing"],
+  [Object.create(null), "an object"],
+  [() => 7, "a function"],
+];
+const noIds: Wrong[] = [...noNumbers, [1.5, "1.5"], [NaN, "NaN"], [Infinity, "Infinity"]];
+const noFunctions: Wrong[] = [[undefined, "undefined"], [null, "null"], ["f", '"f"'], [
+  {},
+  "an instance of Object",
+]];
+const noOptions: Wrong[] = [[null, "null"], [5, "5"], ["x", '"x"'], [() => {}, "a function"]];
+const noSignals: Wrong[] = [
+  [null, "null"],
+  ["stop", '"stop"'],
+  [new AbortController(), "an instance of AbortController"],
+];
+const noDelays: Wrong[] = [[NaN, "NaN"], [2 ** 31, "2147483648"]];
+const undef: Wrong = [undefined, "undefined"];
+
+type Call = (value: never) => unknown;
+
+/** Checks that each value makes the call throw this error at once. */
+function refuses(
+  call: Call,
+  values: Wrong[],
+  type: typeof TypeError | typeof RangeError,
+  start: string,
+): void {
+  for (const [value, shown] of values) {
+    const error = assertThrows(() => call(value as never), type, undefined, `${call} ${shown}`);
+    assertStrictEquals((error as Error).constructor, type);
+    assertEquals((error as Error).message, `${start}: current value is ${shown}`);
+  }
+}
+
+const anId = task.spawn(() => {});
+await task.await(anId); // Unknown: what is refused is refused before anybody looks for the task
+
+const run = () => {};
+
+Deno.test("await(), result(), error(), cancel(), forget() and inspect() refuse what is no integer", () => {
+  const calls: Call[] = [
+    task.await,
+    task.result,
+    task.error,
+    task.cancel,
+    task.forget,
+    task.inspect,
+  ];
+  for (const call of calls) refuses(call, noIds, TypeError, '"id" must be an integer ID');
+  const named: Call[] = [task.await, task.result, task.error, task.cancel, task.forget];
+  for (const call of named) refuses(call, [undef], TypeError, '"id" must be an integer ID');
+  refuses((id) => task.await(id, { timeout: 1 }), noIds, TypeError, '"id" must be an integer ID');
+});
+
+Deno.test("all(), any(), race() and select() refuse what is no integer among the IDs", () => {
+  for (const call of [task.all, task.any, task.race, task.select] as Call[]) {
+    const among = (id: never) => call([anId, id] as never);
+    refuses(
+      among,
+      [...noIds, undef],
+      TypeError,
+      call === task.select ? '"sources" must be an integer ID' : '"ids" must be an integer ID',
+    );
+  }
+});
+
+Deno.test("all(), any(), race() and select() refuse what is no list", () => {
+  const noLists: Wrong[] = [undef, [null, "null"], [7, "7"], [{}, "an instance of Object"]];
+  for (const call of [task.all, task.any, task.race] as Call[]) {
+    refuses(call, noLists, TypeError, '"ids" must be an iterable of task IDs');
+  }
+  const noArrays: Wrong[] = [...noLists, [new Set(), "an instance of Set"], ["7", '"7"']];
+  refuses(task.select as Call, noArrays, TypeError, '"sources" must be an array');
+});
+
+Deno.test("race() and select() refuse an empty list", () => {
+  const empty: Wrong[] = [[[], '"none"']];
+  refuses(task.race as Call, empty, RangeError, '"ids" must be at least one task');
+  refuses(task.select as Call, empty, RangeError, '"sources" must be at least one source');
+});
+
+Deno.test("await(), wait(), select() and acquire() refuse wrong options", () => {
+  const channel = task.channel();
+  const lock = task.mutex();
+  const calls: Call[] = [
+    (options) => task.await(anId, options),
+    (options) => task.wait(options),
+    (options) => task.select([channel], options),
+    (options) => lock.acquire(options),
+  ];
+  const delay = "a number of milliseconds";
+  for (const call of calls) {
+    refuses(call, noOptions, TypeError, '"options" must be an object');
+    const timeout = ((timeout: unknown) => call({ timeout } as never)) as Call;
+    refuses(timeout, noNumbers, TypeError, `"timeout" must be ${delay}`);
+    refuses(timeout, noDelays, RangeError, '"timeout" must be at most 2147483647 milliseconds');
+    const signal = ((signal: unknown) => call({ signal } as never)) as Call;
+    refuses(signal, noSignals, TypeError, '"signal" must be an AbortSignal');
+    assertThrows(
+      () => call({ timeOut: 1 } as never),
+      TypeError,
+      'Unknown option "timeOut": expected one of timeout, signal',
+    );
+  }
+  assertEquals(lock.locked, false);
+});
+
+Deno.test("sleep(), send() and recv() refuse wrong options", () => {
+  const channel = task.channel<number>();
+  const calls: Call[] = [
+    (options) => task.sleep(1, options),
+    (options) => channel.send(1, options),
+    (options) => channel.recv(options),
+  ];
+  for (const call of calls) {
+    refuses(call, noOptions, TypeError, '"options" must be an object');
+    const signal = ((signal: unknown) => call({ signal } as never)) as Call;
+    refuses(signal, noSignals, TypeError, '"signal" must be an AbortSignal');
+    assertThrows(
+      () => call({ timeout: 1 } as never),
+      TypeError,
+      'Unknown option "timeout": expected one of signal',
+    );
+  }
+  assertEquals(channel.size, 0);
+});
+
+Deno.test("sleep(), timer() and interval() refuse a wrong time", () => {
+  const calls: Call[] = [
+    (ms) => task.sleep(ms),
+    (ms) => task.timer(ms, run),
+    (ms) => task.interval(ms, run),
+  ];
+  const never: Wrong[] = [...noDelays, [Infinity, "Infinity"]];
+  for (const call of calls) {
+    refuses(call, [...noNumbers, undef], TypeError, '"ms" must be a number of milliseconds');
+    refuses(call, never, RangeError, '"ms" must be at most 2147483647 milliseconds');
+  }
+});
+
+Deno.test("spawn(), timer(), interval() and synchronize() refuse what is no function", () => {
+  const lock = task.mutex();
+  const calls: Call[] = [
+    (fn) => task.spawn(fn),
+    (fn) => task.timer(1, fn),
+    (fn) => task.interval(1, fn),
+    (fn) => lock.synchronize(fn),
+  ];
+  for (const call of calls) refuses(call, noFunctions, TypeError, '"fn" must be a function');
+  assertEquals([task.list(), lock.locked], [[], false]);
+});
+
+Deno.test("spawn() refuses arguments that are no array", () => {
+  const wrong: Wrong[] = [[null, "null"], [1, "1"], ["ab", '"ab"'], [
+    new Set(),
+    "an instance of Set",
+  ]];
+  refuses((args) => task.spawn(run, args), wrong, TypeError, '"args" must be an array');
+  assertEquals(task.list(), []);
+});
+
+Deno.test("channel() refuses a wrong capacity", () => {
+  refuses(task.channel, noNumbers, TypeError, '"capacity" must be an integer');
+  const wrong: Wrong[] = [[1.5, "1.5"], [NaN, "NaN"], [Infinity, "Infinity"]];
+  refuses(task.channel, wrong, RangeError, '"capacity" must be an integer');
+});
+
+Deno.test("tryAcquire() refuses a wrong timeout", () => {
+  const lock = task.mutex();
+  const call: Call = (timeout) => lock.tryAcquire(timeout);
+  refuses(call, noNumbers, TypeError, '"timeout" must be a number of milliseconds');
+  refuses(call, noDelays, RangeError, '"timeout" must be at most 2147483647 milliseconds');
+  assertEquals(lock.locked, false);
+});
+
+Deno.test("setUnclaimedLimit() refuses a wrong count and keeps the limit", () => {
+  refuses(task.setUnclaimedLimit, [...noNumbers, undef], TypeError, '"count" must be an integer');
+  const wrong: Wrong[] = [
+    [-1, "-1"],
+    [1.5, "1.5"],
+    [NaN, "NaN"],
+    [Infinity, "Infinity"],
+    [2 ** 32, "4294967296"],
+  ];
+  const start = '"count" must be an integer from 0 to 4294967295';
+  refuses(task.setUnclaimedLimit, wrong, RangeError, start);
+});
+
+Deno.test("setFaultHandler() refuses what is neither a function nor null and keeps the handler", () => {
+  const wrong = noFunctions.filter(([value]) => value !== null);
+  refuses(task.setFaultHandler, wrong, TypeError, '"report" must be a function');
+});
