@@ -9,7 +9,8 @@ import { anyAddress, Unbound } from "./unbound.ts";
 /** An address of Deno's as ours. */
 export function addressOf(addr: Deno.Addr): Address {
   if ("hostname" in addr) return [addr.hostname, addr.port];
-  return ["path" in addr ? addr.path : "", 0];
+  // A Unix socket that connected has no path: Deno gives null.
+  return ["path" in addr ? addr.path ?? "" : "", 0];
 }
 
 /**

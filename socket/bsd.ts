@@ -56,15 +56,16 @@ export function create(family: number, type: number): SocketId {
 }
 
 /**
- * Gives a created socket its address. The address is checked now and taken by {@linkcode listen}.
+ * Gives a created socket its address. The address is checked now and taken by {@linkcode listen}; a
+ * path is only noted.
  *
  * @param id A socket that was created.
  * @param host An address or host name; `""` for any address. Of an `AF_UNIX` socket: the path.
  * @param port The port, 0 for a free one, which `getlocal` then tells. Default: 0.
  * @throws {TypeError} If an argument has the wrong type.
- * @throws {RangeError} If `port` is out of range.
+ * @throws {RangeError} If `port` is out of range or the path is empty.
  * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EINVAL` if the socket is
- * bound, listens or is connected; `EBADF` if it is closed or unknown.
+ * bound, is connecting or listens, `EISCONN` if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Bind to a free port
  * ```ts
@@ -89,7 +90,8 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
     return;
   }
   const hostname = host || anyAddress(socket.family);
-  const { acceptor, local } = listenOn("bind", { hostname, port, backlog: 1, reusePort: false });
+  const { reusePort } = socket;
+  const { acceptor, local } = listenOn("bind", { hostname, port, backlog: 1, reusePort });
   acceptor.close();
   socket.local = local;
 }
@@ -101,9 +103,9 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
  * @param backlog How many connections the system lets wait for an accept, 1 to 65535. Default: 128.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `backlog` is out of range.
- * @throws {SocketError} `EADDRINUSE` if somebody has taken the address since `bind`; `EINVAL` if the
- * socket listens already or is connecting, `EISCONN` if it is connected; `EBADF` if it is closed or
- * unknown.
+ * @throws {SocketError} `EADDRINUSE` if somebody has taken the address since `bind`; `EDESTADDRREQ` if
+ * an `AF_UNIX` socket is not bound; `EINVAL` if the socket listens already or is connecting, `EISCONN`
+ * if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Listen and accept
  * ```ts

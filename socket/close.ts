@@ -34,7 +34,7 @@ export function close(id: SocketId): void {
  * Whether an ID stands for an open socket. Never throws.
  *
  * @param id Anything.
- * @returns `true` for a connection or a listener that this side has not closed; that the peer has
+ * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer has
  * gone changes nothing.
  *
  * @example Before and after

@@ -103,7 +103,8 @@ class Dial implements Owner {
   /** The attempt is over, whatever it came to. */
   #end(): void {
     this.#bound.disarm();
-    if (this.#place !== undefined) this.#place.attempt = undefined;
+    // Another attempt may have begun since this one was cancelled.
+    if (this.#place?.attempt === this) this.#place.attempt = undefined;
   }
 
   #translate(cause: unknown): Error {

@@ -8,6 +8,7 @@ export abstract class Handle implements Owner {
   readonly id: SocketId;
   readonly created: number = now();
   closed = false;
+  #watchers: Set<() => void> | undefined;
 
   /** @param id The ID of the handle whose place it takes, if any. */
   constructor(id: SocketId = nextId()) {
@@ -21,6 +22,16 @@ export abstract class Handle implements Owner {
     this.closed = true;
     handles.delete(this);
     this.release();
+    this.#watchers?.forEach((closed) => closed());
+  }
+
+  /** Has a function called when it is closed. */
+  watch(closed: () => void): void {
+    (this.#watchers ??= new Set()).add(closed);
+  }
+
+  unwatch(closed: () => void): void {
+    this.#watchers?.delete(closed);
   }
 
   /** Leaves the table for another handle to take its place. */

@@ -1,27 +1,34 @@
 /**
  * TCP sockets, each known by an integer, with operations that are tasks.
  *
- * A socket is a connection or a listener. What a call does depends on the socket's state; calls that
- * give a task give a Faulted one where the table shows a code, the others throw it.
+ * A socket is a connection or a listener, or was created and is to become one of them. What a call does
+ * depends on the socket's state; calls that give a task give a Faulted one where the table shows a code,
+ * the others throw it.
  *
- * | call | listener | open | sending side shut down | peer ended | broken | closed, unknown |
- * | --- | --- | --- | --- | --- | --- | --- |
- * | `accept` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
- * | `hasconnection` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
- * | `recv`, `recvInto` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
- * | `recvExact`, `recvUntil` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
- * | `recvLine` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
- * | `peek` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
- * | `unrecv` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
- * | `send`, `write` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
- * | `shutdown` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
- * | `getpeer`, `getside` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
- * | `getlocal` | yes | yes | yes | yes | yes | `EBADF` |
- * | `close` | → closed | → closed | → closed | → closed | → closed | nothing |
+ * | call | created | listener | open | sending side shut down | peer ended | broken | closed, unknown |
+ * | --- | --- | --- | --- | --- | --- | --- | --- |
+ * | `bind` | → bound | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `listen` | → listener | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `connect` by ID | → open | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `accept` | `EINVAL` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `hasconnection` | `EINVAL` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `serve` | `EINVAL` | serves | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `recv`, `recvInto` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `recvExact`, `recvUntil` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
+ * | `recvLine` | `ENOTCONN` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
+ * | `peek` | `ENOTCONN` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
+ * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
+ * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
+ * | `relay`, `streams` | `ENOTCONN` | `EOPNOTSUPP` | as their receives and sends | the same | the same | the same | `EBADF` |
+ * | `getpeer`, `getside` | `ENOTCONN` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
+ * | `getlocal` | yes | yes | yes | yes | yes | yes | `EBADF` |
+ * | `close` | → closed | → closed | → closed | → closed | → closed | → closed | nothing |
  *
  * Pending tasks of a socket fault `ECONNABORTED` when it is closed. "Peer ended" and "sending side
  * shut down" may both be the case; a connection is broken when the peer reset it or the network
- * failed.
+ * failed. A created socket that is bound cannot be bound again (`EINVAL`) nor connect (`EOPNOTSUPP`);
+ * while it connects, `bind` and `listen` are `EINVAL` and another `connect` is `EALREADY`.
  *
  * @example An echo
  * ```ts

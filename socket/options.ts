@@ -1,6 +1,7 @@
 import { checkInteger } from "../task/check.ts";
 import type { SocketId } from "../task/id.ts";
 import {
+  AF_UNIX,
   IPPROTO_TCP,
   SO_KEEPALIVE,
   SO_REUSEADDR,
@@ -25,6 +26,9 @@ import { Unbound } from "./unbound.ts";
  * | `SOL_SOCKET`, `SO_REUSEPORT` | with `--unstable-net` | `EINVAL` | `ENOPROTOOPT` |
  * | `SOL_SOCKET`, `SO_KEEPALIVE` | for its connection | `ENOPROTOOPT` | plain TCP |
  * | `IPPROTO_TCP`, `TCP_NODELAY` | for its connection | `ENOPROTOOPT` | plain TCP |
+ *
+ * An `AF_UNIX` socket has the first of them only; what is for its connection does not go to those that
+ * a listener accepts.
  *
  * @param id A socket.
  * @param level `SOL_SOCKET` or `IPPROTO_TCP`.
@@ -51,7 +55,7 @@ export function setsockopt(id: SocketId, level: number, option: number, value: n
   checkInteger("value", value, -(2 ** 31), 2 ** 31 - 1);
   const handle = socketWith("setsockopt", id, level, option);
   const name = nameOf(level, option);
-  const refused = name === undefined
+  const refused = name === undefined || lacks(handle, name)
     ? refusal(handle, "setsockopt", level, option)
     : handle instanceof Unbound
     ? setCreated(handle, name, value !== 0)
@@ -88,7 +92,7 @@ export function getsockopt(id: SocketId, level: number, option: number): number 
   const handle = socketWith("getsockopt", id, level, option);
   const name = nameOf(level, option);
   if (handle instanceof Listener && name === "reuseAddr") return 1;
-  if (handle instanceof Unbound && name !== undefined) {
+  if (handle instanceof Unbound && name !== undefined && !lacks(handle, name)) {
     return name === "reuseAddr" || handle[name] ? 1 : 0;
   }
   if (handle instanceof Stream && (name === "noDelay" || name === "keepAlive")) {
@@ -144,6 +148,11 @@ function setListening(listener: Listener, name: Name, on: boolean): SocketError 
     return listener.fail("EINVAL", "setsockopt", "set SO_REUSEPORT before listen");
   }
   return listener.fail("ENOPROTOOPT", "setsockopt", "Deno cannot set this on a listener");
+}
+
+/** Whether it is a created Unix socket, which has nothing of this. */
+function lacks(handle: Handle, name: Name): boolean {
+  return handle instanceof Unbound && handle.family === AF_UNIX && name !== "reuseAddr";
 }
 
 function isPlainTcp(stream: Stream): boolean {

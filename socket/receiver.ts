@@ -165,6 +165,11 @@ export class Receiver {
     fault(task, error);
   }
 
+  /** The first receive, which wanted more than the next may, has left. */
+  wake(): void {
+    this.#serve();
+  }
+
   /** Whether a receive waits. */
   get busy(): boolean {
     return this.#waiting.size > 0;

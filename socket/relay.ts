@@ -1,6 +1,6 @@
 import { awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import { wrongRange } from "../task/check.ts";
+import { checkId, wrongRange } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
 import { findStream, refuse } from "./lookup.ts";
@@ -49,6 +49,8 @@ const CHUNK = 64 * 1024;
  * ```
  */
 export function relay(a: SocketId, b: SocketId): TaskId<[number, number]> {
+  checkId("a", a);
+  checkId("b", b);
   const [one, other] = [findStream(a), findStream(b)];
   if (one === undefined) return refuse("relay", a);
   if (other === undefined) return refuse("relay", b);
@@ -62,11 +64,13 @@ class Relay implements Owner {
   readonly #b: Stream;
   /** The receives under way, for cancelling them. */
   readonly #receiving: Set<TaskId> = new Set();
+  readonly #onClose = () => this.#failed(this.#aborted());
 
   constructor(a: Stream, b: Stream) {
     this.task = new Task("relay", a.id, this);
     this.#a = a;
     this.#b = b;
+    for (const stream of [a, b]) stream.watch(this.#onClose);
     this.#run();
   }
 
@@ -80,10 +84,19 @@ class Relay implements Owner {
       this.#close();
       complete(this.task, counts);
     } catch (error) {
-      if (this.task.state !== RUNNING) return;
-      fault(this.task, error);
-      this.#close();
+      this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): void {
+    if (this.task.state !== RUNNING) return;
+    fault(this.task, error);
+    this.#close();
+  }
+
+  #aborted(): Error {
+    const closed = this.#a.closed ? this.#a : this.#b;
+    return closed.fail("ECONNABORTED", "relay", "socket was closed");
   }
 
   async #copy(from: Stream, to: Stream): Promise<number> {
@@ -97,6 +110,7 @@ class Relay implements Owner {
       } finally {
         this.#receiving.delete(id);
       }
+      if (to.closed || (data.length === 0 && this.task.state !== RUNNING)) return count;
       if (data.length === 0) {
         await awaitTask(to.sender.shutdown());
         return count;
@@ -107,12 +121,18 @@ class Relay implements Owner {
   }
 
   #close(): void {
+    this.#leave();
     this.#a.close();
     this.#b.close();
   }
 
+  #leave(): void {
+    for (const stream of [this.#a, this.#b]) stream.unwatch(this.#onClose);
+  }
+
   cancelled(): void {
-    queueMicrotask(() => this.#receiving.forEach((id) => cancel(id, "relay was cancelled")));
+    this.#leave();
+    this.#receiving.forEach((id) => cancel(id, "relay was cancelled"));
   }
 
   discarded(): void {}

@@ -16,7 +16,7 @@ import { sleep } from "../task/clock.ts";
 import { CancelledError } from "../task/errors.ts";
 import { reportFault } from "../task/faults.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, type Owner, RUNNING, Task } from "../task/record.ts";
+import { complete, type Owner, Task } from "../task/record.ts";
 import { start } from "../task/spawn.ts";
 import { SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
@@ -127,7 +127,9 @@ class Service implements Owner {
   #wake: (() => void) | undefined;
   #accepting: TaskId<SocketId> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Aborts when there will be no more connections. */
   readonly #stopped = new AbortController();
+  readonly #onClose = () => this.#stop();
 
   constructor(listener: Listener, handler: Handler, options: ServeOptions) {
     const { maxConnections = Infinity, grace = 5000, onError } = options;
@@ -137,26 +139,27 @@ class Service implements Owner {
     this.#max = maxConnections;
     this.#grace = grace;
     this.#onError = onError;
+    listener.watch(this.#onClose);
     this.#run();
   }
 
   async #run(): Promise<void> {
-    while (this.task.state === RUNNING) {
+    while (!this.#stopped.signal.aborted) {
       if (this.#handlings.size >= this.#max) await this.#change();
-      else if (!await this.#acceptOne()) break;
+      else await this.#acceptOne();
     }
+    this.#listener.unwatch(this.#onClose);
     await this.#drain();
     complete(this.task, undefined);
   }
 
-  /** Accepts a connection and begins to handle it; `false` if there will be no more. */
-  async #acceptOne(): Promise<boolean> {
-    if (this.#listener.closed) return false;
+  /** Accepts a connection and begins to handle it. */
+  async #acceptOne(): Promise<void> {
     this.#accepting = this.#listener.accept();
     try {
       this.#handle(await awaitTask(this.#accepting));
     } catch (error) {
-      if (this.#listener.closed || error instanceof CancelledError) return !this.#listener.closed;
+      if (this.#stopped.signal.aborted || error instanceof CancelledError) return;
       if (!(error instanceof SocketError && SHORTAGES.has(error.code))) {
         this.report(error, this.#listener.id, this.task);
       }
@@ -164,7 +167,6 @@ class Service implements Owner {
     } finally {
       this.#accepting = undefined;
     }
-    return true;
   }
 
   #handle(id: SocketId): void {
@@ -197,16 +199,21 @@ class Service implements Owner {
     this.#wake?.();
   }
 
-  report(error: unknown, id: SocketId, task: Task): void {
+  async report(error: unknown, id: SocketId, task: Task): Promise<void> {
     if (this.#onError === undefined) return reportFault(error, task.id, task.kind);
     try {
-      this.#onError(error, id);
+      await this.#onError(error, id); // it may be async, and reject
     } catch (error) {
       reportFault(error, task.id, "onError of");
     }
   }
 
   cancelled(): void {
+    this.#stop();
+  }
+
+  /** Ends accepting. */
+  #stop(): void {
     this.#stopped.abort();
     if (this.#accepting !== undefined) cancel(this.#accepting);
     this.#wake?.();

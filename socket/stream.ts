@@ -9,7 +9,7 @@ import { release, type Task, unclaimed } from "../task/record.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
-import { Receiver } from "./receiver.ts";
+import { Demand, Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 
 /** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
@@ -117,6 +117,7 @@ export class Stream extends Handle {
 
   cancelled(task: Task): void {
     if (task.kind === "shutdown") this.sender.reopen();
+    else if (task.argument instanceof Demand) this.receiver.wake();
   }
 
   discarded(): void {}

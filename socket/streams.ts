@@ -22,7 +22,7 @@ const CHUNK = 64 * 1024;
  * - Closing the writable is `shutdown`; aborting it closes the socket.
  * - Cancelling the readable stops receiving. What had come but was not read is still there for `recv`.
  * - When the readable has ended or was cancelled and the writable is closed, the socket is closed.
- * - A failure of the socket errors the stream with its `SocketError`.
+ * - A failure of the socket errors the stream with its `SocketError`; that is the end of this direction.
  *
  * @param id A connection.
  * @returns `{readable, writable}`.
@@ -69,44 +69,66 @@ class Bridge {
     return {
       pull: async (controller) => {
         const data = await this.#receive();
+        // Cancelled at the very moment that it came: it is for recv.
+        if (this.#readableDone) return this.#stream.receiver.unrecv(data);
         if (data.length > 0) return controller.enqueue(data as Uint8Array<ArrayBuffer>);
         controller.close();
-        this.#readableDone = true;
-        this.#closeIfDone();
+        this.#readableEnded();
       },
       cancel: (reason) => {
         if (this.#receiving !== undefined) cancel(this.#receiving, reason);
-        this.#readableDone = true;
-        this.#closeIfDone();
+        this.#readableEnded();
       },
     };
   }
 
   sink(): UnderlyingSink<Uint8Array | string> {
     return {
-      write: async (chunk) => {
-        await awaitTask(this.#stream.sender.send(toBytes("chunk", chunk), "send"));
-      },
+      // The stream itself would call `abort` only after a write that is under way.
+      start: ({ signal }) => signal.addEventListener("abort", () => this.#stream.close()),
+      write: (chunk) =>
+        this.#sending("send", () => this.#stream.sender.send(toBytes("chunk", chunk), "send")),
       close: async () => {
-        await awaitTask(this.#stream.sender.shutdown());
-        this.#writableDone = true;
-        this.#closeIfDone();
+        await this.#sending("shutdown", () => this.#stream.sender.shutdown());
+        this.#writableEnded();
       },
-      abort: () => this.#stream.close(),
     };
   }
 
-  async #receive(): Promise<Uint8Array> {
-    if (this.#stream.closed) throw this.#stream.fail("EBADF", "recv", "socket was closed");
-    this.#receiving = this.#stream.receiver.receive<Uint8Array>("recv", CHUNK);
+  async #sending(op: string, begin: () => TaskId): Promise<void> {
     try {
+      this.#checkOpen(op);
+      await awaitTask(begin());
+    } catch (error) {
+      this.#writableEnded();
+      throw error;
+    }
+  }
+
+  async #receive(): Promise<Uint8Array> {
+    try {
+      this.#checkOpen("recv");
+      this.#receiving = this.#stream.receiver.receive<Uint8Array>("recv", CHUNK);
       return await awaitTask(this.#receiving);
+    } catch (error) {
+      this.#readableEnded();
+      throw error;
     } finally {
       this.#receiving = undefined;
     }
   }
 
-  #closeIfDone(): void {
-    if (this.#readableDone && this.#writableDone) this.#stream.close();
+  #checkOpen(op: string): void {
+    if (this.#stream.closed) throw this.#stream.fail("EBADF", op, "socket was closed");
+  }
+
+  #readableEnded(): void {
+    this.#readableDone = true;
+    if (this.#writableDone) this.#stream.close();
+  }
+
+  #writableEnded(): void {
+    this.#writableDone = true;
+    if (this.#readableDone) this.#stream.close();
   }
 }

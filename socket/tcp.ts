@@ -4,14 +4,21 @@ import type { Opened } from "./dial.ts";
 import { type Address, failure, translate } from "./error.ts";
 import type { Acceptor } from "./listener.ts";
 
-/** Connects. */
+/** Connects. The signal is for this attempt only. */
 export async function openTcp(
   hostname: string,
   port: number,
   noDelay: boolean,
   signal: AbortSignal,
 ): Promise<Opened & { transport: Deno.TcpConn }> {
+  // Deno asks the signal again once it has connected: were it to throw, the connection would be lost,
+  // open.
+  signal.throwIfAborted = () => {};
   const transport = await Deno.connect({ hostname, port, signal });
+  if (signal.aborted) {
+    transport.close();
+    throw signal.reason;
+  }
   if (noDelay) transport.setNoDelay(true);
   return {
     transport,

@@ -20,10 +20,12 @@ export interface UnixListenOptions {
 
 /**
  * Listens for connections at a path of the file system. The socket's file is removed when the
- * listener is closed. One that a crashed program left behind is replaced, if the system tells that
- * nobody listens there (on Linux, with permission to read `/proc/net/unix`).
+ * listener is closed, unless something else has taken its place. One that a crashed program left behind
+ * is replaced, if the system tells that nobody listens there (on Linux, with permission to read
+ * `/proc/net/unix`).
  *
- * Needs `--allow-read` and `--allow-write` for the path.
+ * Needs `--allow-net`, and `--allow-read` and `--allow-write` for the path; for its whole folder, if
+ * the path is to be taken again as soon as the listener is closed.
  *
  * @param path The path.
  * @param options The backlog, or a bag with `backlog`. Default: 128.
@@ -60,12 +62,13 @@ export function unixserver(path: string, options: number | UnixListenOptions = {
 /**
  * Connects to a listener at a path of the file system.
  *
- * Needs `--allow-read` and `--allow-write` for the path.
+ * Needs `--allow-net`, and `--allow-read` and `--allow-write` for the path.
  *
  * @param path The path.
  * @param options `timeout` in milliseconds (default: none) and `signal`.
  * @returns The connected socket. Rejects with `SocketError`: `ENOENT` (no such file), `ECONNREFUSED`
- * (nobody listens), `EACCES`, `ETIMEDOUT`; or with the signal's reason.
+ * (nobody listens), `EAGAIN` (too many wait for an accept), `EACCES`, `ETIMEDOUT`; or with the signal's
+ * reason.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `path` is empty or `timeout` out of range.
  *
@@ -95,7 +98,7 @@ export function listenAtPath(
   path: string,
   backlog: number,
 ): { acceptor: Acceptor; local: Address } {
-  const listen = () => Deno.listen({ transport: "unix", path, tcpBacklog: backlog } as never);
+  const listen = () => listenByDetour(path, backlog);
   const local: Address = [path, 0];
   try {
     return { acceptor: new UnixAcceptor(listen(), path), local };
@@ -114,15 +117,62 @@ export function listenAtPath(
   }
 }
 
+/**
+ * Listens. When a listener goes, which may be some time after `close`, Deno removes whatever is then at
+ * its path, be it somebody else's. So it is sent there by way of a folder that is gone by then.
+ */
+function listenByDetour(path: string, backlog: number): Deno.Listener {
+  const listen = (path: string) =>
+    Deno.listen({ transport: "unix", path, tcpBacklog: backlog } as never);
+  const [folder, name] = split(path);
+  let detour: string;
+  try {
+    detour = Deno.makeTempDirSync({ dir: folder, prefix: ".taskio_" });
+  } catch {
+    return listen(path); // not allowed there
+  }
+  try {
+    return listen(`${detour}/../${name}`);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AddrInUse) throw cause;
+    return listen(path); // it was too long, say; or that is what is to be told
+  } finally {
+    Deno.removeSync(detour);
+  }
+}
+
+function split(path: string): [folder: string, name: string] {
+  const at = path.lastIndexOf("/") + 1;
+  return [at === 0 ? "." : path.slice(0, at), path.slice(at)];
+}
+
 /** Whether the path is a socket at which nobody listens, as far as one can know. */
 function isStale(path: string): boolean {
   try {
     if (!Deno.lstatSync(path).isSocket) return false;
     const absolute = Deno.realPathSync(path);
-    const lines = Deno.readTextFileSync("/proc/net/unix").split("\n");
-    return !lines.some((line) => line.endsWith(` ${absolute}`) || line.endsWith(` ${path}`));
+    const users = Deno.readTextFileSync("/proc/net/unix").split("\n").map(pathOf);
+    return !users.some((user) => mayBe(user, absolute));
   } catch {
     return false; // not known: then it is left alone, and the caller told so
+  }
+}
+
+/** The path in a line of `/proc/net/unix`, as whoever listens there has spelled it. */
+function pathOf(line: string): string {
+  return /^(?:\S+ +){7}(.*)$/.exec(line)?.[1] ?? "";
+}
+
+/** Whether a path that somebody has spelled somewhere means this one. */
+function mayBe(spelled: string, absolute: string): boolean {
+  const path = spelled.replace(/\/\.taskio_[^/]*\/\.\.\//, "/");
+  const [folder, name] = split(path);
+  if (path === absolute || name !== split(absolute)[1]) return path === absolute;
+  if (!path.startsWith("/")) return true; // from a folder that is not known
+  try {
+    return `${Deno.realPathSync(folder)}/${name}` === absolute;
+  } catch (cause) {
+    return !(cause instanceof Deno.errors.NotFound);
   }
 }
 
@@ -147,8 +197,13 @@ class UnixAcceptor implements Acceptor {
   }
 
   close(): void {
+    const isOurs = this.#inode !== null && inodeOf(this.#path) === this.#inode;
     this.#listener.close();
-    if (this.#inode !== null && inodeOf(this.#path) === this.#inode) Deno.removeSync(this.#path);
+    try {
+      if (isOurs) Deno.removeSync(this.#path);
+    } catch {
+      // It is not allowed any more, or Deno has done it.
+    }
   }
 }
 

@@ -150,6 +150,8 @@ export class NativeSource implements Source {
   readonly #listener: Deno.TlsListener;
   readonly #place: Place;
   readonly #plan: ServerPlan;
+  /** The accept under way, as long as it is. */
+  #accepting: Promise<unknown> | undefined;
 
   constructor(place: Place, plan: ServerPlan, { cert, key }: CheckedPair) {
     const { hostname, port, backlog } = place;
@@ -164,18 +166,28 @@ export class NativeSource implements Source {
     return this.#listener.addr;
   }
 
-  accept(): Promise<Deno.TlsConn> {
-    return this.#listener.accept();
+  async accept(): Promise<Deno.TlsConn> {
+    const accepting = this.#listener.accept();
+    this.#accepting = accepting;
+    try {
+      return await accepting;
+    } finally {
+      this.#accepting = undefined;
+    }
   }
 
   secure(conn: Deno.TlsConn, signal: AbortSignal): Promise<Secured> {
     return finishNatively(conn, null, signal);
   }
 
-  /** Deno's listener keeps its certificate, so another one takes its place within this call. */
+  /**
+   * Deno's listener keeps its certificate, so another one takes its place: within this call, or
+   * when an accept that is under way has let go of the port.
+   */
   replace(pairs: readonly CheckedPair[]): Source {
+    const accepting = this.#accepting;
     this.#listener.close();
-    return new NodeSource(this.#place, this.#plan, pairs);
+    return new NodeSource(this.#place, this.#plan, pairs, accepting);
   }
 
   close(): void {
@@ -185,16 +197,32 @@ export class NativeSource implements Source {
 
 /** Listens for plain connections, to be secured by Node. */
 export class NodeSource implements Source {
-  readonly #listener: Deno.TcpListener;
   readonly #server: NodeServer;
+  readonly #listening: Promise<void>;
+  #listener: Deno.TcpListener | undefined;
+  #closed = false;
 
-  constructor({ hostname, port, backlog }: Place, plan: ServerPlan, pairs: readonly CheckedPair[]) {
+  /** @param before What the port is taken by until it settles. */
+  constructor(
+    place: Place,
+    plan: ServerPlan,
+    pairs: readonly CheckedPair[],
+    before?: Promise<unknown>,
+  ) {
     this.#server = new NodeServer(plan, pairs);
-    this.#listener = Deno.listen({ hostname, port, tcpBacklog: backlog });
+    const listen = () => this.#listen(place);
+    if (before === undefined) listen();
+    this.#listening = before?.then(listen, listen) ?? Promise.resolve();
+    this.#listening.catch(() => {}); // accept sees the failure
   }
 
+  #listen({ hostname, port, backlog }: Place): void {
+    if (!this.#closed) this.#listener = Deno.listen({ hostname, port, tcpBacklog: backlog });
+  }
+
+  /** Of a source that took nobody's place. */
   get addr(): Deno.NetAddr {
-    return this.#listener.addr;
+    return this.#listener!.addr;
   }
 
   get cert(): string {
@@ -202,7 +230,9 @@ export class NodeSource implements Source {
   }
 
   async accept(): Promise<Deno.TcpConn> {
-    const conn = await this.#listener.accept();
+    await this.#listening;
+    if (this.#closed) throw new Deno.errors.BadResource("Listener was closed");
+    const conn = await this.#listener!.accept();
     conn.setNoDelay(true);
     return conn;
   }
@@ -217,6 +247,7 @@ export class NodeSource implements Source {
   }
 
   close(): void {
-    this.#listener.close();
+    this.#closed = true;
+    this.#listener?.close();
   }
 }

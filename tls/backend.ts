@@ -161,7 +161,7 @@ async function guarded<T>(
   signal.addEventListener("abort", abort);
   try {
     const result = await handshake;
-    signal.throwIfAborted(); // it was closed when it had just succeeded
+    if (signal.aborted) throw signal.reason; // it was closed when it had just succeeded
     return result;
   } catch (cause) {
     if (!signal.aborted) transport.close();

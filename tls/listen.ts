@@ -102,7 +102,7 @@ export function certificate(server: SocketId): string {
  *
  * A listener that was given `certs` changes them without a gap. One that was given `cert` and `key`, or
  * nothing, is Deno's, which keeps its certificate: another listener takes its place on the same port
- * within this call, and a client that connects at that very moment may be reset.
+ * at once, and a client that connects at that very moment may be refused or reset.
  *
  * @param server A TLS listener.
  * @param certs One certificate with its key, or a list as for `tcpserver`.

@@ -106,7 +106,7 @@ interface Plan {
 function isServer(
   options: StarttlsClientOptions | TlsServerOptions,
 ): options is TlsServerOptions {
-  checkOptions(options, Object.keys(options));
+  checkOptions(options, Object.keys(options ?? {}));
   return "certs" in options || "requestCert" in options || "handshakeTimeout" in options ||
     ("cert" in options && !("host" in options));
 }
