@@ -1,3 +1,4 @@
+import { checkId } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { findListener, getListener, refuse } from "./lookup.ts";
 
@@ -27,7 +28,10 @@ import { findListener, getListener, refuse } from "./lookup.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  return findListener(server)?.accept() ?? refuse("accept", server);
+  const listener = findListener(server);
+  if (listener !== undefined) return listener.accept();
+  checkId("server", server);
+  return refuse("accept", server);
 }
 
 /**
@@ -54,5 +58,6 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
+  checkId("server", server);
   return getListener("hasconnection", server).hasConnection();
 }

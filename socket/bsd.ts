@@ -64,7 +64,8 @@ export function create(family: number, type: number): SocketId {
  * @param port The port, 0 for a free one, which `getlocal` then tells. Default: 0.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `port` is out of range or the path is empty.
- * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EINVAL` if the socket is
+ * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EAFNOSUPPORT` for an
+ * address of another family; `EINVAL` if the socket is
  * bound, is connecting or listens, `EISCONN` if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Bind to a free port
@@ -90,6 +91,7 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
     return;
   }
   const hostname = host || anyAddress(socket.family);
+  checkFamily("bind", socket, hostname);
   const { reusePort } = socket;
   const { acceptor, local } = listenOn("bind", { hostname, port, backlog: 1, reusePort });
   acceptor.close();
@@ -100,7 +102,7 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
  * Makes a created socket a listener, under the same ID. One that is not bound gets a free port.
  *
  * @param id A socket that was created.
- * @param backlog How many connections the system lets wait for an accept, 1 to 65535. Default: 128.
+ * @param backlog How many connections the system lets wait for an accept, to 65535; 0 counts as 1. Default: 128.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `backlog` is out of range.
  * @throws {SocketError} `EADDRINUSE` if somebody has taken the address since `bind`; `EDESTADDRREQ` if
@@ -120,7 +122,8 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
  * ```
  */
 export function listen(id: SocketId, backlog: number = 128): void {
-  checkInteger("backlog", backlog, 1, 65535);
+  checkInteger("backlog", backlog, 0, 65535);
+  backlog = Math.max(1, backlog);
   const socket = unbound("listen", id);
   if (socket.attempt !== undefined) throw socket.fail("EINVAL", "listen", "socket is connecting");
   const [hostname, port] = socket.local ?? [anyAddress(socket.family), 0];
@@ -143,6 +146,9 @@ export function connectCreated(id: SocketId, host: string, port: number): TaskId
   if (handle.attempt !== undefined) {
     return faulted("connect", id, handle.fail("EALREADY", "connect", "socket is connecting"));
   }
+  if (isOtherFamily(handle.family, host)) {
+    return faulted("connect", id, otherFamily("connect", handle, host));
+  }
   if (handle.local !== undefined) {
     const text = "Deno cannot connect from an address of choice: connect without bind";
     return faulted("connect", id, handle.fail("EOPNOTSUPP", "connect", text));
@@ -153,6 +159,21 @@ export function connectCreated(id: SocketId, host: string, port: number): TaskId
     if (handle.keepAlive) opened.transport.setKeepAlive(true);
     return { ...opened, keepAlive: handle.keepAlive };
   }, handle);
+}
+
+function checkFamily(op: string, socket: Unbound, host: string): void {
+  if (isOtherFamily(socket.family, host)) throw otherFamily(op, socket, host);
+}
+
+/** Whether a host is an address of another family; a name may turn out to be either. */
+function isOtherFamily(family: number, host: string): boolean {
+  if (family === AF_INET) return host.includes(":");
+  return family === AF_INET6 && /^\d+(\.\d+){3}$/.test(host);
+}
+
+function otherFamily(op: string, socket: Unbound, host: string): SocketError {
+  const text = `${host} is not an address of family ${socket.family}`;
+  return socket.fail("EAFNOSUPPORT", op, text);
 }
 
 function unbound(op: string, id: SocketId): Unbound {

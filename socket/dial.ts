@@ -95,7 +95,7 @@ class Dial implements Owner {
   /** The created socket was closed. */
   abandon(): void {
     this.#end();
-    this.#abort();
+    this.#controller.abort();
     const details = { socket: this.#place?.id, remote: this.#remote, text: "socket was closed" };
     fault(this.task, failure("ECONNABORTED", "connect", details));
   }
@@ -114,7 +114,7 @@ class Dial implements Owner {
   /** Time ran out, or the caller's signal aborted. */
   expired(reason: unknown): void {
     this.#end();
-    this.#abort();
+    this.#controller.abort();
     if (!(reason instanceof TimeoutError)) return fault(this.task, reason);
     const details = { remote: this.#remote, cause: reason };
     fault(this.task, failure("ETIMEDOUT", "connect", details));
@@ -122,18 +122,10 @@ class Dial implements Owner {
 
   cancelled(): void {
     this.#end();
-    this.#abort();
+    this.#controller.abort();
   }
 
   discarded(task: Task): void {
     handles.get(task.value as SocketId)?.close();
-  }
-
-  /**
-   * Tells the attempt to give up, but not inside this call: if it has just succeeded, Deno would
-   * see the abort before it hands the connection over, and lose it open.
-   */
-  #abort(): void {
-    queueMicrotask(() => this.#controller.abort());
   }
 }

@@ -66,6 +66,8 @@ export interface UnboundRecord {
   readonly kind: "unbound";
   /** Where it is bound, `undefined` if it is not. */
   readonly local: Address | undefined;
+  /** The connect under way, if there is one. */
+  readonly pending: readonly TaskId[];
   /** Milliseconds since it was created. */
   readonly age: number;
 }
@@ -131,8 +133,9 @@ function describe(handle: Handle): SocketRecord {
   const age = performance.now() - handle.created;
   if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
   if (handle instanceof Listener) return Object.freeze(describeListener(handle, age));
-  const { id, local } = handle as Unbound;
-  return Object.freeze({ id, kind: "unbound", local, age });
+  const { id, local, attempt } = handle as Unbound;
+  const pending = attempt === undefined ? [] : [attempt.task.id];
+  return Object.freeze({ id, kind: "unbound", local, pending, age });
 }
 
 function describeStream(stream: Stream, age: number): StreamRecord {

@@ -6,7 +6,8 @@ import { findStream, refuse } from "./lookup.ts";
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
  * together. Completed means that the system has the bytes, not that the peer has received them.
  *
- * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
+ * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole,
+ * from the caller's memory: leave that alone until the next send has settled.
  *
  * State: of a connection whose sending side is open; the peer may have ended its own. Faults
  * `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener, `EPIPE` after

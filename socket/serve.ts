@@ -54,7 +54,8 @@ const SHORTAGES = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 /**
  * Accepts connections for ever and runs a handler for each, side by side. A connection is closed when
- * its handler ends or throws; a throw goes to `onError` and disturbs nobody else.
+ * its handler ends or throws, at once: a handler awaits its last send, or what is still queued is
+ * dropped. A throw goes to `onError` and disturbs nobody else.
  *
  * Cancel safety: cancelling stops accepting at once, lets the handlers end for up to `grace`
  * milliseconds, then closes what is left. `task.wait` waits for that. The listener stays open.

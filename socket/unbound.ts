@@ -12,7 +12,7 @@ export class Unbound extends Handle {
   /** Where it is bound, if it is. */
   local: Address | undefined = undefined;
   /** The connect that is under way. */
-  attempt: { abandon(): void } | undefined = undefined;
+  attempt: { readonly task: Task; abandon(): void } | undefined = undefined;
   noDelay = true;
   keepAlive = false;
   reusePort = false;

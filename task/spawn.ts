@@ -40,7 +40,7 @@ import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
  * [client, server].forEach(socket.close);
  * ```
  */
-export function spawn<A extends unknown[], T>(
+export function spawn<A extends unknown[] | [], T>(
   fn: (...args: A) => T,
   args: A = [] as unknown[] as A,
 ): TaskId<Awaited<T>> {

@@ -39,7 +39,8 @@ import {
  *
  * Cancel safety: a handshake cannot be undone: cancelling, or running out of time, closes the socket.
  *
- * State: of a plain connection with nothing pending: a pending receive or send faults `EBUSY` and
+ * State: of a plain connection with nothing pending: a pending receive or send (await the
+ * last one) faults `EBUSY` and
  * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
  * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;

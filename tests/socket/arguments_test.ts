@@ -1,0 +1,231 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { socket, task } from "../../mod.ts";
+import { textOf } from "../bytes.ts";
+import { type Pair, tcpPair } from "../pair.ts";
+import { leavingNothing } from "../settle.ts";
+
+/** Values that are no integer at all. */
+const NO_INTEGER = [undefined, null, "1", "", true, {}, [], () => {}, 1n, Symbol("one")];
+
+/** Numbers that are no integer. */
+const FRACTIONS = [1.5, NaN, Infinity, -Infinity];
+
+// deno-lint-ignore no-explicit-any
+type Anything = any;
+
+/** How a message shows a wrong value. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (value instanceof Object) {
+    return typeof value === "function" ? "a function" : `an instance of ${value.constructor.name}`;
+  }
+  return String(value);
+}
+
+/** A call with one argument to be replaced, and what it is called. */
+type Call = readonly [name: string, parameter: string, call: (value: Anything) => unknown];
+
+function refuses(calls: readonly Call[], values: readonly unknown[], type: typeof RangeError) {
+  for (const [name, parameter, call] of calls) {
+    for (const value of values) {
+      const error = assertThrows(() => call(value), type, undefined, `${name}(${shown(value)})`);
+      const start = `"${parameter}" must be `;
+      assert(error.message.startsWith(start), `${name}: ${error.message}`);
+      assert(error.message.endsWith(`: current value is ${shown(value)}`), error.message);
+    }
+  }
+}
+
+/** Registers a test that must leave a connection beside it as it was. */
+function test(name: string, run: (pair: Pair) => void | Promise<void>): void {
+  Deno.test(name, () =>
+    leavingNothing(async () => {
+      using pair = await tcpPair();
+      const receiving = socket.recv(pair.peer);
+      const [sockets, tasks, errno] = [socket.list(), task.list(), socket.errno()];
+      await run(pair);
+      // No socket and no task was made, nothing was changed, and misuse is no failure of a socket.
+      assertEquals([socket.list(), task.list(), socket.errno()], [sockets, tasks, errno]);
+      socket.send(pair.client, "unharmed");
+      assertEquals(textOf(await task.await(receiving)), "unharmed");
+    }));
+}
+
+const buffer = new Uint8Array(1);
+
+/** Every call that takes an ID. */
+const ofId: readonly Call[] = [
+  ["accept", "server", (id) => socket.accept(id)],
+  ["hasconnection", "server", (id) => socket.hasconnection(id)],
+  ["recv", "id", (id) => socket.recv(id)],
+  ["recvInto", "id", (id) => socket.recvInto(id, buffer)],
+  ["peek", "id", (id) => socket.peek(id)],
+  ["unrecv", "id", (id) => socket.unrecv(id, "x")],
+  ["send", "id", (id) => socket.send(id, "x")],
+  ["write", "id", (id) => socket.write(id, "x")],
+  ["shutdown", "id", (id) => socket.shutdown(id)],
+  ["close", "id", (id) => socket.close(id)],
+  ["getpeer", "id", (id) => socket.getpeer(id)],
+  ["getlocal", "id", (id) => socket.getlocal(id)],
+  ["getside", "id", (id) => socket.getside(id)],
+];
+
+test("every call throws TypeError when id is no integer", () => {
+  refuses(ofId, [...NO_INTEGER, ...FRACTIONS], TypeError);
+  // Without an ID, inspect describes all.
+  const inspect: Call = ["inspect", "id", (id) => socket.inspect(id)];
+  refuses([inspect], [...NO_INTEGER, ...FRACTIONS].slice(1), TypeError);
+});
+
+test("isopen() and istls() give false for anything", () => {
+  for (const value of [...NO_INTEGER, ...FRACTIONS, 0, -1, 2 ** 53] as Anything[]) {
+    assertEquals([socket.isopen(value), socket.istls(value)], [false, false]);
+  }
+});
+
+test("close() ignores an integer that stands for nothing", () => {
+  for (const id of [0, -1, -0, 2 ** 31, 2 ** 32 + 1, 2 ** 53, -(2 ** 53), 1e300]) socket.close(id);
+});
+
+test("close() ignores a task", async ({ client }) => {
+  const id = task.spawn(() => "unharmed");
+  socket.close(id as number);
+  assertEquals(await task.await(id), "unharmed");
+  socket.close(client + 2 ** 32);
+  assertEquals(socket.isopen(client), true);
+});
+
+const ofPort: readonly Call[] = [
+  ["tcpserver", "port", (port) => socket.tcpserver("127.0.0.1", port)],
+  ["connect", "port", (port) => socket.connect("127.0.0.1", port)],
+  ["tcpconnect", "port", (port) => socket.tcpconnect("127.0.0.1", port)],
+];
+
+test("tcpserver() and connect() throw when port is wrong", () => {
+  refuses(ofPort, NO_INTEGER, TypeError);
+  refuses(ofPort, [...FRACTIONS, -1, 65536, 70000], RangeError);
+  refuses(ofPort.slice(1), [0], RangeError);
+});
+
+const ofHost: readonly Call[] = [
+  ["tcpserver", "host", (host) => socket.tcpserver(host, 0)],
+  ["connect", "host", (host) => socket.connect(host, 9)],
+  ["tcpconnect", "host", (host) => socket.tcpconnect(host, 9)],
+];
+
+test("tcpserver() and connect() throw when host is wrong", () => {
+  refuses(ofHost, [undefined, null, {}, [], true, 1n, Symbol("host")], TypeError);
+  refuses(ofHost.slice(1), [""], RangeError);
+});
+
+test("tcpserver() throws when the backlog is wrong", () => {
+  const positional: Call = ["tcpserver", "backlog", (n) => socket.tcpserver("127.0.0.1", 0, n)];
+  const named: Call = [
+    "tcpserver",
+    "backlog",
+    (backlog) => socket.tcpserver("127.0.0.1", 0, { backlog }),
+  ];
+  refuses([positional, named], [...FRACTIONS, 0, -1, 65536], RangeError);
+  refuses([named], NO_INTEGER.slice(1), TypeError);
+});
+
+test("tcpserver() throws TypeError when reusePort is no boolean", () => {
+  const call: Call = [
+    "tcpserver",
+    "reusePort",
+    (reusePort) => socket.tcpserver("127.0.0.1", 0, { reusePort }),
+  ];
+  refuses([call], [null, 1, 0, "yes", {}], TypeError);
+});
+
+const ofOptions: readonly Call[] = [
+  ["tcpserver", "options", (options) => socket.tcpserver("127.0.0.1", 0, options)],
+  ["connect", "options", (options) => socket.connect("127.0.0.1", 9, options)],
+  ["tcpconnect", "options", (options) => socket.tcpconnect("127.0.0.1", 9, options)],
+];
+
+test("tcpserver() and connect() throw TypeError when options are wrong", () => {
+  refuses(ofOptions, [null, "x", true, () => {}, 1n], TypeError);
+  refuses(ofOptions.slice(1), [5], TypeError);
+  for (const [name, , call] of ofOptions) {
+    const message = `Unknown option "timeOut"`;
+    assertThrows(() => call({ timeOut: 1 }), TypeError, message, name);
+  }
+});
+
+const connectWith = (name: string): Call[] => [
+  ["connect", name, (value) => socket.connect("127.0.0.1", 9, { [name]: value })],
+  ["tcpconnect", name, (value) => socket.tcpconnect("127.0.0.1", 9, { [name]: value })],
+];
+
+test("connect() throws when an option is wrong", () => {
+  refuses(connectWith("timeout"), [null, "1", true, {}, 1n, Symbol("one")], TypeError);
+  refuses(connectWith("timeout"), [NaN, 2 ** 31], RangeError);
+  refuses(connectWith("signal"), [null, 1, "x", {}, new AbortController()], TypeError);
+  refuses(connectWith("noDelay"), [null, 1, 0, "yes", {}], TypeError);
+});
+
+test("recv() and peek() throw when max is wrong", ({ client }) => {
+  for (const id of [client, 0]) {
+    const calls: Call[] = [
+      ["recv", "max", (max) => socket.recv(id, max)],
+      ["peek", "max", (max) => socket.peek(id, max)],
+    ];
+    refuses(calls, NO_INTEGER.slice(1), TypeError);
+    refuses(calls, [...FRACTIONS, 0, -1, 2 ** 53], RangeError);
+  }
+});
+
+test("recvInto() throws when buffer is wrong", ({ client }) => {
+  for (const id of [client, 0]) {
+    const call: Call = ["recvInto", "buffer", (value) => socket.recvInto(id, value)];
+    const others = [new ArrayBuffer(8), new DataView(new ArrayBuffer(8)), new Uint16Array(8)];
+    refuses([call], [...NO_INTEGER, ...others, new Uint8ClampedArray(8)], TypeError);
+    const error = assertThrows(() => socket.recvInto(id, new Uint8Array(0)), RangeError);
+    assertEquals(
+      error.message,
+      `"buffer" must be at least one byte long: current value is "empty"`,
+    );
+  }
+});
+
+test("send(), write() and unrecv() throw when data is wrong", ({ client }) => {
+  for (const id of [client, 0]) {
+    const calls: Call[] = [
+      ["send", "data", (data) => socket.send(id, data)],
+      ["write", "data", (data) => socket.write(id, data)],
+      ["unrecv", "data", (data) => socket.unrecv(id, data)],
+    ];
+    const others = [new ArrayBuffer(8), new DataView(new ArrayBuffer(8)), new Uint16Array(8)];
+    const values = [undefined, null, 5, true, {}, [1, 2], 1n, Symbol("data"), ...others];
+    refuses(calls, values, TypeError);
+  }
+});
+
+test("strerror() throws when n is wrong", () => {
+  const call: Call = ["strerror", "n", (n) => socket.strerror(n)];
+  refuses([call], NO_INTEGER.slice(1), TypeError);
+  refuses([call], [...FRACTIONS, -1, 2 ** 31], RangeError);
+});
+
+Deno.test("send() and recvInto() take views of any kind of memory", () =>
+  leavingNothing(async () => {
+    using pair = await tcpPair();
+    const kinds: Record<string, () => ArrayBufferLike> = {
+      shared: () => new SharedArrayBuffer(32 * 1024),
+      WebAssembly: () => new WebAssembly.Memory({ initial: 1 }).buffer,
+      resizable: () => new ArrayBuffer(32 * 1024, { maxByteLength: 64 * 1024 }),
+    };
+    for (const [kind, memory] of Object.entries(kinds)) {
+      for (const length of [7, 20 * 1024]) {
+        const out = new Uint8Array(memory(), 10, length).fill(length);
+        const back = new Uint8Array(memory(), 100, length);
+        assertEquals(await task.await(socket.send(pair.client, out)), length, kind);
+        for (let at = 0; at < length;) {
+          at += await task.await(socket.recvInto(pair.peer, back.subarray(at)));
+        }
+        assertEquals(back.every((byte) => byte === length % 256), true, kind);
+      }
+    }
+  }));

@@ -1,0 +1,586 @@
+import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { socket, task, tls } from "../../mod.ts";
+import { textOf } from "../bytes.ts";
+import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
+import { tcpPair } from "../pair.ts";
+import { resettable } from "../reset.ts";
+import { codeOf, faultOf, leavingNothing, thrownBy, turn } from "../settle.ts";
+import { runProgram } from "../subprocess.ts";
+
+const { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } = socket;
+
+/** Registers a test; its sockets are closed afterwards. */
+function test(name: string, run: () => Promise<void> | void, ignore = false): void {
+  Deno.test({
+    name,
+    ignore,
+    fn: () =>
+      leavingNothing(async () => {
+        const before = new Set(socket.list());
+        try {
+          await run();
+        } finally {
+          socket.list().filter((id) => !before.has(id)).forEach(socket.close);
+          await turn();
+        }
+      }),
+  });
+}
+
+const create = (family = AF_INET) => socket.create(family, SOCK_STREAM);
+
+/** A listener made by the whole sequence. */
+function listening(): socket.SocketId {
+  const server = create();
+  socket.bind(server, "127.0.0.1", 0);
+  socket.listen(server);
+  return server;
+}
+
+/** A port at which nobody listens. */
+function freePort(): number {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [, port] = socket.getlocal(server);
+  socket.close(server);
+  return port;
+}
+
+const hasIpv6 = (() => {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch (error) {
+    console.log(`Tests of IPv6 are skipped: cannot listen on ::1: ${(error as Error).message}`);
+    return false;
+  }
+})();
+
+test("constants have the numbers of Linux", () => {
+  const { SOL_SOCKET, IPPROTO_TCP, SO_REUSEADDR, SO_KEEPALIVE, SO_REUSEPORT, TCP_NODELAY } = socket;
+  assertEquals([AF_UNIX, AF_INET, AF_INET6, SOCK_STREAM], [1, 2, 10, 1]);
+  assertEquals([SOL_SOCKET, SO_REUSEADDR, SO_KEEPALIVE, SO_REUSEPORT], [1, 2, 9, 15]);
+  assertEquals([IPPROTO_TCP, TCP_NODELAY], [6, 1]);
+});
+
+for (const [family, ip] of [[AF_INET, "127.0.0.1"], [AF_INET6, "::1"]] as const) {
+  test(`create(), bind(), listen(), accept() and connect() work over ${ip}`, async () => {
+    const server = create(family);
+    assertEquals(socket.bind(server, ip, 0), undefined);
+    const [host, port] = socket.getlocal(server);
+    assertEquals([host, port > 0], [ip, true]);
+    assertEquals(socket.listen(server, 5), undefined);
+    // The IDs and the address stay the same.
+    assertEquals([socket.isopen(server), socket.getlocal(server)], [true, [ip, port]]);
+    const client = create(family);
+    const connecting = socket.connect(client, ip, port);
+    assertEquals(task.inspect(connecting)!.socket, client);
+    assertEquals(await task.await(connecting), client);
+    const peer = await task.await(socket.accept(server));
+    assertEquals([socket.getside(client), socket.getside(peer)], ["client", "server"]);
+    assertEquals([socket.getpeer(client), socket.getpeer(peer)], [
+      [ip, port],
+      socket.getlocal(client),
+    ]);
+    socket.send(client, "over");
+    assertEquals(textOf(await task.await(socket.recv(peer))), "over");
+    socket.send(peer, "back");
+    assertEquals(textOf(await task.await(socket.recv(client))), "back");
+  }, family === AF_INET6 && !hasIpv6);
+}
+
+test("create() gives a socket that inspect() tells as unbound", () => {
+  const id = create();
+  const { age, ...rest } = socket.inspect(id) as socket.UnboundRecord;
+  assert(age >= 0);
+  assertEquals(rest, { id, kind: "unbound", local: undefined, pending: [] });
+  assertEquals([socket.list().includes(id), socket.isopen(id), socket.istls(id)], [
+    true,
+    true,
+    false,
+  ]);
+  socket.bind(id, "127.0.0.1");
+  assertEquals(socket.inspect(id)!.local, socket.getlocal(id));
+  socket.listen(id);
+  assertEquals(socket.inspect(id)!.kind, "listener");
+  socket.close(id);
+  assertEquals([socket.inspect(id), socket.isopen(id)], [undefined, false]);
+  socket.close(id);
+});
+
+test("create() throws for what it does not know", () => {
+  for (const family of [0, 3, 17, 65535]) {
+    const error = assertThrows(() => socket.create(family, SOCK_STREAM), socket.SocketError);
+    assertEquals([error.code, error.op], ["EAFNOSUPPORT", "create"]);
+  }
+  for (const type of [0, 2, 3, 65535]) {
+    const error = assertThrows(() => socket.create(AF_INET, type), socket.SocketError);
+    assertEquals([error.code, error.op], ["ESOCKTNOSUPPORT", "create"]);
+  }
+});
+
+test("bind() tells the port when it is 0 or not given", () => {
+  const [a, b] = [create(), create()];
+  socket.bind(a, "127.0.0.1");
+  socket.bind(b, "127.0.0.1", 0);
+  assertGreater(socket.getlocal(a)[1], 0);
+  assertGreater(socket.getlocal(b)[1], 0);
+});
+
+test("bind() takes the port that it is given", async () => {
+  const port = freePort();
+  const server = create();
+  socket.bind(server, "127.0.0.1", port);
+  assertEquals(socket.getlocal(server), ["127.0.0.1", port]);
+  // It does not listen yet.
+  assertEquals(await codeOf(socket.connect("127.0.0.1", port)), "ECONNREFUSED");
+  socket.listen(server);
+  await socket.tcpconnect("127.0.0.1", port);
+});
+
+test("bind() and getlocal() mean any address when host is empty", () => {
+  for (const [family, any] of [[AF_INET, "0.0.0.0"], [AF_INET6, "::"]] as const) {
+    if (family === AF_INET6 && !hasIpv6) continue;
+    const server = create(family);
+    assertEquals(socket.getlocal(server), [any, 0]);
+    socket.bind(server, "");
+    assertEquals(socket.getlocal(server)[0], any);
+    socket.listen(server);
+    assertEquals(socket.getlocal(server)[0], any);
+    const unbound = create(family);
+    // One that is not bound gets a free port.
+    socket.listen(unbound);
+    const [ip, port] = socket.getlocal(unbound);
+    assertEquals([ip, port > 0], [any, true]);
+  }
+});
+
+test("bind() throws when the address will not do and leaves the socket as it was", () => {
+  const taken = socket.tcpserver("127.0.0.1", 0);
+  const server = create();
+  const wrong: [string, number, string][] = [
+    ["127.0.0.1", socket.getlocal(taken)[1], "EADDRINUSE"],
+    ["192.0.2.1", 0, "EADDRNOTAVAIL"],
+    [`${"x".repeat(64)}.invalid`, 0, "ENOTFOUND"],
+    ["not a host", 0, "EINVAL"],
+  ];
+  for (const [host, port, code] of wrong) {
+    const error = assertThrows(() => socket.bind(server, host, port), socket.SocketError);
+    assertEquals([error.code, error.op], [code, "bind"]);
+    assertEquals((socket.inspect(server) as socket.UnboundRecord).local, undefined);
+  }
+  socket.bind(server, "127.0.0.1");
+  socket.listen(server);
+});
+
+test("listen() throws EADDRINUSE when the address was taken since bind()", async () => {
+  const server = create();
+  socket.bind(server, "127.0.0.1");
+  const address = socket.getlocal(server);
+  const thief = socket.tcpserver(...address);
+  const error = assertThrows(() => socket.listen(server), socket.SocketError);
+  assertEquals([error.code, error.op, error.local], ["EADDRINUSE", "listen", address]);
+  assertEquals(socket.inspect(server)!.kind, "unbound");
+  socket.close(thief);
+  socket.listen(server);
+  assertEquals(socket.getlocal(server), address);
+  const client = await socket.tcpconnect(...address);
+  socket.close(client);
+});
+
+test("connect() by ID leaves the socket created when it is refused", async () => {
+  const port = freePort();
+  const client = create();
+  const failed = socket.connect(client, "127.0.0.1", port);
+  const error = await task.await(failed).catch((error) => error);
+  assertEquals([error.code, error.op, error.socket, error.remote], [
+    "ECONNREFUSED",
+    "connect",
+    client,
+    ["127.0.0.1", port],
+  ]);
+  assertEquals(socket.inspect(client)!.kind, "unbound");
+  const server = socket.tcpserver("127.0.0.1", port);
+  assertEquals(await task.await(socket.connect(client, "127.0.0.1", port)), client);
+  assertEquals(socket.getpeer(client), ["127.0.0.1", port]);
+  // Or become a listener instead.
+  const other = create();
+  assertEquals(await codeOf(socket.connect(other, "127.0.0.1", freePort())), "ECONNREFUSED");
+  socket.bind(other, "127.0.0.1");
+  socket.listen(other);
+  socket.close(server);
+});
+
+test("close() while it connects faults the connect at once", async () => {
+  const server = listening();
+  for (const wait of [false, true]) {
+    const client = create();
+    const connecting = socket.connect(client, ...socket.getlocal(server));
+    if (wait) await Promise.resolve();
+    socket.close(client);
+    assertEquals(faultOf(connecting), "ECONNABORTED");
+    assertEquals((task.error(connecting) as socket.SocketError).socket, client);
+    assertEquals(socket.isopen(client), false);
+    for (let n = 0; n < 5; n++) await turn();
+    // Nor does it come to life again.
+    assertEquals([socket.isopen(client), socket.list()], [false, [server]]);
+  }
+});
+
+test("connect() by ID can be cancelled and begun again", async () => {
+  const server = listening();
+  const address = socket.getlocal(server);
+  const client = create();
+  for (let n = 0; n < 10; n++) {
+    const cancelled = socket.connect(client, ...address);
+    for (let m = n; m > 0; m--) await Promise.resolve();
+    if (task.cancel(cancelled)) assertEquals(faultOf(cancelled), "ECANCELED");
+    else break;
+  }
+  assertEquals(socket.inspect(client)!.kind, "unbound");
+  assertEquals(await task.await(socket.connect(client, ...address)), client);
+  // Of all that reached the listener, one is open.
+  const peers = [];
+  for (;;) {
+    const peer = await task.await(socket.accept(server));
+    peers.push(peer);
+    if (socket.getpeer(peer)[1] === socket.getlocal(client)[1]) break;
+  }
+  socket.send(client, "alive");
+  assertEquals(textOf(await task.await(socket.recv(peers.at(-1)!))), "alive");
+});
+
+test("connect() by ID is one at a time, also after another was cancelled", async () => {
+  const server = listening();
+  const address = socket.getlocal(server);
+  const client = create();
+  task.cancel(socket.connect(client, ...address));
+  const connecting = socket.connect(client, ...address);
+  assertEquals(faultOf(socket.connect(client, ...address)), "EALREADY");
+  // The end of the cancelled one changes nothing.
+  for (let n = 0; n < 4 && task.status(connecting) === "Running"; n++) {
+    assertEquals(faultOf(socket.connect(client, ...address)), "EALREADY");
+    assertEquals(thrownBy(() => socket.bind(client, "127.0.0.1")), "EINVAL");
+    await Promise.resolve();
+  }
+  assertEquals(await task.await(connecting), client);
+});
+
+test("close() closes for good when a connect came after a cancelled one", async () => {
+  const server = listening();
+  for (let wait = 0; wait < 12; wait++) {
+    const client = create();
+    const cancelled = socket.connect(client, ...socket.getlocal(server));
+    task.cancel(cancelled);
+    const connecting = socket.connect(client, ...socket.getlocal(server));
+    for (let n = 0; n < wait; n++) await Promise.resolve();
+    if (wait > 8) await turn();
+    socket.close(client);
+    assertEquals(task.status(connecting) === "Running", false);
+    for (let n = 0; n < 3; n++) await turn();
+    assertEquals([socket.isopen(client), socket.inspect(client)], [false, undefined]);
+  }
+});
+
+test("connect() by ID gives a connection that an unclaimed task does not close", async () => {
+  const server = listening();
+  const client = create();
+  const connecting = socket.connect(client, ...socket.getlocal(server));
+  task.forget(connecting);
+  const peer = await task.await(socket.accept(server));
+  while (socket.inspect(client)!.kind !== "stream") await turn();
+  socket.send(peer, "mine");
+  assertEquals(textOf(await task.await(socket.recv(client))), "mine");
+});
+
+/** How to make a socket in each state. */
+const states: Record<string, () => Promise<socket.SocketId> | socket.SocketId> = {
+  created: create,
+  bound: () => {
+    const id = create();
+    socket.bind(id, "127.0.0.1");
+    return id;
+  },
+  connecting: () => {
+    const id = create();
+    // It is refused, but not before this turn is over.
+    task.forget(socket.connect(id, "127.0.0.1", freePort()));
+    return id;
+  },
+  listener: listening,
+  open: async () => {
+    const server = listening();
+    const id = create();
+    return await task.await(socket.connect(id, ...socket.getlocal(server)));
+  },
+  "sending side shut down": async () => {
+    const { client } = await tcpPair();
+    await task.await(socket.shutdown(client));
+    return client;
+  },
+  "peer ended": async () => {
+    const { client, peer } = await tcpPair();
+    await task.await(socket.shutdown(peer));
+    await task.await(socket.recv(client));
+    return client;
+  },
+  closed: () => {
+    const id = create();
+    socket.close(id);
+    return id;
+  },
+  unknown: () => 2 ** 40,
+};
+
+const codes = (...[created, bound, connecting, listener, connection, gone]: string[]) => ({
+  created,
+  bound,
+  connecting,
+  listener,
+  open: connection,
+  "sending side shut down": connection,
+  "peer ended": connection,
+  closed: gone,
+  unknown: gone,
+});
+
+const port = freePort();
+const handler = () => {};
+
+/** The calls of the sequence in every state, in order and out of it. */
+const sequence: [string, (id: socket.SocketId) => unknown, Record<string, string>][] = [
+  [
+    "bind",
+    (id) => socket.bind(id, "127.0.0.1"),
+    codes("done", "EINVAL", "EINVAL", "EINVAL", "EISCONN", "EBADF"),
+  ],
+  [
+    "listen",
+    (id) => socket.listen(id),
+    codes("done", "done", "EINVAL", "EINVAL", "EISCONN", "EBADF"),
+  ],
+  [
+    "connect",
+    (id) => socket.connect(id, "127.0.0.1", port),
+    codes("runs", "EOPNOTSUPP", "EALREADY", "EINVAL", "EISCONN", "EBADF"),
+  ],
+  [
+    "accept",
+    (id) => socket.accept(id),
+    codes("EINVAL", "EINVAL", "EINVAL", "runs", "EOPNOTSUPP", "EBADF"),
+  ],
+  [
+    "hasconnection",
+    (id) => socket.hasconnection(id),
+    codes("EINVAL", "EINVAL", "EINVAL", "done", "EOPNOTSUPP", "EBADF"),
+  ],
+  [
+    "serve",
+    (id) => socket.serve(id, handler),
+    codes("EINVAL", "EINVAL", "EINVAL", "runs", "EOPNOTSUPP", "EBADF"),
+  ],
+];
+
+/** What is only for connections. */
+const forConnections: Record<string, (id: socket.SocketId) => unknown> = {
+  recv: (id) => socket.recv(id),
+  recvInto: (id) => socket.recvInto(id, new Uint8Array(1)),
+  recvExact: (id) => socket.recvExact(id, 1),
+  recvUntil: (id) => socket.recvUntil(id, "\n"),
+  recvLine: (id) => socket.recvLine(id),
+  peek: (id) => socket.peek(id),
+  unrecv: (id) => socket.unrecv(id, "x"),
+  send: (id) => socket.send(id, "x"),
+  write: (id) => socket.write(id, "x"),
+  shutdown: (id) => socket.shutdown(id),
+  relay: (id) => socket.relay(id, other!),
+  streams: (id) => socket.streams(id),
+  getpeer: (id) => socket.getpeer(id),
+  getside: (id) => socket.getside(id),
+  starttls: (id) => socket.starttls(id, { host: "localhost" }),
+  "tls.recv": (id) => tls.recv(id),
+  "tls.send": (id) => tls.send(id, "x"),
+};
+
+/** For calls that take a second connection. */
+let other: socket.SocketId | undefined;
+
+/** What a call does right away: its code, `runs` for a task that does, `done` for all else. */
+function outcome(call: () => unknown, name: string): string {
+  let value: unknown;
+  try {
+    value = call();
+  } catch (error) {
+    const { code, op } = error as socket.SocketError;
+    assertEquals(op, name);
+    return code;
+  }
+  if (typeof value !== "number" || task.status(value) === "Unknown") return "done";
+  if (task.status(value) === "Running") {
+    task.cancel(value);
+    return "runs";
+  }
+  if (task.status(value) === "Completed") return "done";
+  assertEquals((task.error(value) as socket.SocketError).op, name);
+  return faultOf(value);
+}
+
+for (const [name, call, expected] of sequence) {
+  test(`${name}() gives what the table of states says`, async () => {
+    assertEquals(Object.keys(expected), Object.keys(states));
+    for (const [state, make] of Object.entries(states)) {
+      const id = await make();
+      assertEquals(outcome(() => call(id), name), expected[state], state);
+    }
+    await task.wait();
+  });
+}
+
+test("bind(), listen() and connect() give EISCONN when the connection is broken", async () => {
+  await using broken = await resettable();
+  await broken.reset();
+  assertEquals(await codeOf(socket.recv(broken.client)), "ECONNRESET");
+  for (const [name, call, { open }] of sequence) {
+    assertEquals(outcome(() => call(broken.client), name), open, name);
+  }
+});
+
+for (const [name, call] of Object.entries(forConnections)) {
+  test(`${name}() gives ENOTCONN when the socket is only created`, async () => {
+    const pair = await tcpPair();
+    other = pair.client;
+    for (const state of ["created", "bound", "connecting"]) {
+      const id = await states[state]();
+      assertEquals(outcome(() => call(id), name.replace("tls.", "")), "ENOTCONN", state);
+    }
+    await task.wait();
+    assertEquals(socket.isopen(pair.client), true);
+  });
+}
+
+test("getlocal(), isopen() and close() work in every state", async () => {
+  for (const [state, make] of Object.entries(states)) {
+    const id = await make();
+    const open = state !== "closed" && state !== "unknown";
+    assertEquals(socket.isopen(id), open, state);
+    assertEquals(thrownBy(() => socket.getlocal(id)), open ? "nothing thrown" : "EBADF", state);
+    socket.close(id);
+    assertEquals(socket.isopen(id), false, state);
+  }
+  await task.wait();
+});
+
+// deno-lint-ignore no-explicit-any
+type Anything = any;
+
+test("create(), bind(), listen() and connect() throw when an argument is wrong", () => {
+  const id = create();
+  for (const value of [undefined, null, "2", {}, true] as Anything[]) {
+    assertThrows(() => socket.create(value, SOCK_STREAM), TypeError, `"family" must be`);
+    assertThrows(() => socket.create(AF_INET, value), TypeError, `"type" must be`);
+  }
+  for (const value of [1.5, NaN, -1, 65536]) {
+    assertThrows(() => socket.create(value, SOCK_STREAM), RangeError, `"family" must be`);
+    assertThrows(() => socket.create(AF_INET, value), RangeError, `"type" must be`);
+  }
+  for (const value of [undefined, null, 5, {}] as Anything[]) {
+    assertThrows(() => socket.bind(id, value), TypeError, `"host" must be a string`);
+    assertThrows(() => socket.connect(id, value, 5), TypeError, `"host" must be a string`);
+  }
+  assertThrows(() => socket.connect(id, "", 5), RangeError, `"host" must be`);
+  for (const value of [-1, 1.5, 65536, NaN]) {
+    assertThrows(() => socket.bind(id, "127.0.0.1", value), RangeError, `"port" must be`);
+    assertThrows(() => socket.connect(id, "127.0.0.1", value), RangeError, `"port" must be`);
+  }
+  assertThrows(() => socket.connect(id, "127.0.0.1", 0), RangeError, `"port" must be`);
+  assertThrows(() => socket.connect(id, "127.0.0.1"), TypeError, `"port" must be`);
+  for (const value of [null, "5", {}] as Anything[]) {
+    assertThrows(() => socket.bind(id, "127.0.0.1", value), TypeError, `"port" must be`);
+    assertThrows(() => socket.connect(id, "127.0.0.1", value), TypeError, `"port" must be`);
+    assertThrows(() => socket.listen(id, value), TypeError, `"backlog" must be`);
+  }
+  for (const value of [-1, 1.5, 65536]) {
+    assertThrows(() => socket.listen(id, value), RangeError, `"backlog" must be`);
+  }
+  for (const value of [undefined, null, "1", 1.5, NaN] as Anything[]) {
+    assertThrows(() => socket.bind(value, "127.0.0.1"), TypeError, `must be an integer ID`);
+    assertThrows(() => socket.listen(value), TypeError, `must be an integer ID`);
+  }
+  assertThrows(() => socket.connect(1.5, "127.0.0.1", 5), TypeError, `must be an integer ID`);
+  assertEquals((socket.inspect(id) as socket.UnboundRecord).local, undefined);
+  assertEquals(task.inspect().filter(({ status }) => status === "Running"), []);
+});
+
+test("errno() and strerror() tell what went wrong with the sequence", () => {
+  const id = create();
+  socket.bind(id, "127.0.0.1");
+  thrownBy(() => socket.bind(id, "127.0.0.1"));
+  assertEquals([socket.errno(), socket.strerror()], [22, "Invalid argument"]);
+  thrownBy(() => socket.create(3, SOCK_STREAM));
+  assertEquals([socket.errno(), socket.strerror()], [
+    97,
+    "Address family not supported by protocol",
+  ]);
+});
+
+Deno.test("bind() and connect() pass NotCapable through when --allow-net is missing", async () => {
+  const { stdout, stderr, code } = await runProgram(
+    `
+    const id = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+    const tell = (error) => console.log(error instanceof Deno.errors.NotCapable);
+    for (const call of [() => socket.bind(id, "127.0.0.1"), () => socket.listen(id)]) {
+      try {
+        call();
+      } catch (error) {
+        tell(error);
+      }
+    }
+    await task.await(socket.connect(id, "127.0.0.1", 9)).catch(tell);
+    console.log(socket.inspect(id).kind, socket.errno());
+    `,
+    ["--no-check"],
+  );
+  assertEquals([stdout, stderr, code], ["true\ntrue\ntrue\nunbound 0\n", "", 0]);
+});
+
+Deno.test({
+  name: "create() and the sequence leave no descriptor behind",
+  ignore: !canCount,
+  fn: () =>
+    leavingNothing(async () => {
+      const before = openDescriptors();
+      for (let n = 0; n < 40; n++) {
+        const server = create();
+        socket.bind(server, "127.0.0.1");
+        // What is only bound holds nothing.
+        if (n === 0) assertEquals(openDescriptors(), before);
+        socket.listen(server);
+        const client = create();
+        const connecting = socket.connect(client, ...socket.getlocal(server));
+        if (n % 4 === 0) task.cancel(connecting);
+        if (n % 4 === 1) await task.await(connecting);
+        if (n % 4 === 2) await Promise.resolve();
+        [client, server].forEach(socket.close);
+        await turn();
+      }
+      await descriptorsBackTo(before);
+    }),
+});
+
+test("listen() takes a backlog of 0 as the smallest", async () => {
+  const id = create();
+  socket.bind(id, "127.0.0.1", 0);
+  socket.listen(id, 0);
+  const client = await socket.tcpconnect(...socket.getlocal(id));
+  const peer = await task.await(socket.accept(id));
+  [client, peer, id].forEach(socket.close);
+});
+
+test("bind() and connect() fail EAFNOSUPPORT when the address is of another family", () => {
+  const id = create();
+  const error = assertThrows(() => socket.bind(id, "::1", 0), socket.SocketError);
+  assertEquals(error.code, "EAFNOSUPPORT");
+  const connecting = socket.connect(id, "::1", 9);
+  assertEquals((task.error(connecting) as socket.SocketError).code, "EAFNOSUPPORT");
+  task.forget(connecting);
+  socket.close(id);
+});

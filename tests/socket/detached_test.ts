@@ -1,0 +1,91 @@
+// A buffer that is taken away while it is in use, as a WebAssembly memory's is when it grows.
+
+import { assertEquals } from "@std/assert";
+import { socket, task } from "../../mod.ts";
+import { HUGE, receive, receiveAll, textOf } from "../bytes.ts";
+import { type Pair, tcpPair } from "../pair.ts";
+import { codeOf, faultOf, leavingNothing, turn, until } from "../settle.ts";
+
+function test(name: string, run: (pair: Pair) => Promise<void>): void {
+  Deno.test(name, () =>
+    leavingNothing(async () => {
+      using pair = await tcpPair();
+      await run(pair);
+    }));
+}
+
+const detach = (bytes: Uint8Array) => void (bytes.buffer as ArrayBuffer).transfer();
+
+test("recvInto() faults EINVAL and takes nothing when its buffer was detached", async (pair) => {
+  const buffer = new Uint8Array(100);
+  const ids = [socket.recvInto(pair.peer, buffer), socket.recvInto(pair.peer, buffer)];
+  const next = socket.recv(pair.peer);
+  detach(buffer);
+  socket.send(pair.client, "for the next");
+  assertEquals(textOf(await task.await(next)), "for the next");
+  assertEquals(ids.map(faultOf), ["EINVAL", "EINVAL"]);
+});
+
+test("recvInto() breaks the stream when a detached buffer was being filled", async (pair) => {
+  const buffer = new Uint8Array(64 * 1024);
+  const id = socket.recvInto(pair.peer, buffer);
+  detach(buffer);
+  socket.send(pair.client, "lost");
+  assertEquals(await codeOf(id), "EINVAL");
+  assertEquals(await codeOf(socket.recv(pair.peer)), "EINVAL");
+  // The other direction is not concerned.
+  socket.send(pair.peer, "fine");
+  assertEquals(textOf(await task.await(socket.recv(pair.client))), "fine");
+});
+
+test("recvInto() breaks the stream when its cancelled buffer was detached", async (pair) => {
+  const buffer = new Uint8Array(64 * 1024);
+  const id = socket.recvInto(pair.peer, buffer);
+  const next = socket.recv(pair.peer);
+  task.cancel(id);
+  detach(buffer);
+  socket.send(pair.client, "lost");
+  assertEquals(await codeOf(next), "EINVAL");
+});
+
+test("send() faults EINVAL and sends nothing when data was detached in time", async (pair) => {
+  const { client, peer } = pair;
+  const chunks = [1, 2, 3, 4, 5].map((n) => new Uint8Array(10).fill(n));
+  const begun = socket.send(client, HUGE);
+  const ids = chunks.map((chunk) => socket.send(client, chunk));
+  detach(chunks[0]);
+  detach(chunks[3]);
+  const tail = (await receive(peer, HUGE.length + 30)).subarray(-30);
+  assertEquals(tail, new Uint8Array([2, 3, 5].flatMap((n) => new Array(10).fill(n))));
+  await task.await(begun);
+  assertEquals(ids.map(task.status), [
+    "Faulted",
+    ...["Completed", "Completed"],
+    "Faulted",
+    "Completed",
+  ]);
+  assertEquals([faultOf(ids[0]), faultOf(ids[3])], ["EINVAL", "EINVAL"]);
+  socket.shutdown(client);
+  assertEquals(await receiveAll(peer), new Uint8Array(0));
+});
+
+for (const cancelled of [false, true]) {
+  const name = `send() breaks the sending side when data was detached half sent${
+    cancelled ? " and cancelled" : ""
+  }`;
+  test(name, async ({ client, peer }) => {
+    const data = new Uint8Array(HUGE.length);
+    const id = socket.send(client, data);
+    const next = socket.send(client, "x");
+    await until(() => (socket.inspect(client) as socket.StreamRecord).bytesOut > 0);
+    if (cancelled) task.cancel(id);
+    detach(data);
+    const receiving = task.spawn(() => receive(peer, HUGE.length));
+    assertEquals(await codeOf(next), "EINVAL");
+    if (!cancelled) assertEquals(await codeOf(id), "EINVAL");
+    assertEquals(await codeOf(socket.send(client, "x")), "EINVAL");
+    await turn();
+    socket.close(client);
+    await task.await(receiving);
+  });
+}

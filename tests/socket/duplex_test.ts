@@ -1,0 +1,26 @@
+// What every pair of connected sockets does, whatever carries its bytes.
+
+import { type Pair, type Transport, transports } from "../pair.ts";
+import { leavingNothing } from "../settle.ts";
+import { cancelTests } from "./duplex/cancels.ts";
+import { endingTests } from "./duplex/endings.ts";
+import { lookaheadTests } from "./duplex/lookahead.ts";
+import { transferTests } from "./duplex/transfer.ts";
+
+/** Registers a test of a fresh pair, which is closed afterwards; nothing may be left of it. */
+export type DuplexTest = (name: string, run: (pair: Pair) => Promise<void> | void) => void;
+
+function duplexTests({ name, makePair }: Transport): void {
+  const test: DuplexTest = (what, run) =>
+    Deno.test(`${what} [${name}]`, () =>
+      leavingNothing(async () => {
+        using pair = await makePair();
+        await run(pair);
+      }));
+  transferTests(test);
+  endingTests(test);
+  lookaheadTests(test);
+  cancelTests(test);
+}
+
+for (const transport of transports) duplexTests(transport);

@@ -1,0 +1,522 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { socket, task } from "../../mod.ts";
+import { receiveAll, textOf } from "../bytes.ts";
+import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
+import { codeOf, faultOf, leavingNothing, thrownBy, turn, until } from "../settle.ts";
+import { type Outcome, runProgram } from "../subprocess.ts";
+
+/** Registers a test that is given a folder of its own; its sockets are closed afterwards. */
+function test(name: string, run: (folder: string) => Promise<void> | void): void {
+  Deno.test({
+    name,
+    ignore: Deno.build.os === "windows",
+    fn: () =>
+      leavingNothing(async () => {
+        const before = new Set(socket.list());
+        const folder = await Deno.makeTempDir({ prefix: "taskio_" });
+        try {
+          await run(folder);
+        } finally {
+          socket.list().filter((id) => !before.has(id)).forEach(socket.close);
+          await turn();
+          await Deno.remove(folder, { recursive: true });
+        }
+      }),
+  });
+}
+
+const names = (folder: string) => Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
+
+/** Connects to a path and gives both ends. */
+async function connected(
+  server: socket.SocketId,
+  path: string,
+): Promise<[client: socket.SocketId, peer: socket.SocketId]> {
+  const accepting = socket.accept(server);
+  const client = await socket.unixconnect(path);
+  return [client, await task.await(accepting)];
+}
+
+/** Text goes both ways. */
+async function assertTalk(server: socket.SocketId, path: string): Promise<void> {
+  const [client, peer] = await connected(server, path);
+  socket.send(client, "there");
+  assertEquals(textOf(await task.await(socket.recv(peer))), "there");
+  socket.send(peer, "back");
+  assertEquals(textOf(await task.await(socket.recv(client))), "back");
+  [client, peer].forEach(socket.close);
+}
+
+test("unixserver() and unixconnect() talk over a path", async (folder) => {
+  const path = `${folder}/talk.sock`;
+  const server = socket.unixserver(path);
+  assert(Deno.lstatSync(path).isSocket);
+  // Nothing but the socket's own file.
+  assertEquals(names(folder), ["talk.sock"]);
+  await assertTalk(server, path);
+  await assertTalk(server, path);
+});
+
+test("unixserver() and unixconnect() give sockets like any other", async (folder) => {
+  const path = `${folder}/like.sock`;
+  const server = socket.unixserver(path, 5);
+  const [client, peer] = await connected(server, path);
+  assertEquals(socket.getlocal(server), [path, 0]);
+  assertEquals([socket.getlocal(client), socket.getpeer(client)], [["", 0], [path, 0]]);
+  assertEquals([socket.getlocal(peer), socket.getpeer(peer)], [[path, 0], ["", 0]]);
+  assertEquals([client, peer].map(socket.getside), ["client", "server"]);
+  assertEquals([client, peer, server].map(socket.isopen), [true, true, true]);
+  assertEquals([client, peer, server].map(socket.istls), [false, false, false]);
+  const kinds = [server, client, peer].map((id) => socket.inspect(id)!.kind);
+  assertEquals(kinds, ["listener", "stream", "stream"]);
+  assertEquals(socket.inspect(server)!.local, [path, 0]);
+  socket.close(peer);
+  assertEquals(await receiveAll(client), new Uint8Array(0));
+  assertEquals(socket.getpeer(client), [path, 0]);
+});
+
+test("unixserver() serves, polls and cancels like any other", async (folder) => {
+  const path = `${folder}/serve.sock`;
+  const server = socket.unixserver(path);
+  assertEquals(socket.hasconnection(server), false);
+  const client = await socket.unixconnect(path);
+  await until(() => socket.hasconnection(server));
+  const cancelled = socket.accept(server);
+  socket.close(await task.await(cancelled));
+  const waiting = socket.accept(server);
+  assertEquals(task.cancel(waiting), true);
+  const serving = socket.serve(server, (id) => task.await(socket.send(id, "served")));
+  const other = await socket.unixconnect(path);
+  assertEquals(textOf(await receiveAll(other)), "served");
+  [client, server].forEach(socket.close);
+  await task.await(serving);
+});
+
+test("unixserver() takes relative paths", async (folder) => {
+  const before = Deno.cwd();
+  Deno.chdir(folder);
+  try {
+    for (
+      const path of ["relative.sock", "./dotted.sock", "../" + folder.split("/").at(-1) + "/x"]
+    ) {
+      const server = socket.unixserver(path);
+      await assertTalk(server, path);
+      assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+      socket.close(server);
+      await turn();
+      assertEquals(names("."), []);
+    }
+  } finally {
+    Deno.chdir(before);
+  }
+});
+
+test("unixserver() works at the longest path that the system takes", async (folder) => {
+  const room = 107 - folder.length - 1;
+  for (const length of [room - 30, room - 1, room]) {
+    const path = `${folder}/${"x".repeat(length)}`;
+    const server = socket.unixserver(path);
+    await assertTalk(server, path);
+    socket.close(server);
+    await turn();
+    assertEquals(names(folder), []);
+  }
+  const path = `${folder}/${"x".repeat(room + 1)}`;
+  assertEquals(thrownBy(() => socket.unixserver(path)), "EINVAL");
+  assertEquals(
+    (await assertRejects(() => socket.unixconnect(path)) as { code?: string }).code,
+    "EINVAL",
+  );
+});
+
+for (const pending of [0, 1, 3]) {
+  test(`close() removes the file when ${pending} accepts are pending`, async (folder) => {
+    const path = `${folder}/gone.sock`;
+    const server = socket.unixserver(path);
+    const ids = Array.from({ length: pending }, () => socket.accept(server));
+    await turn();
+    socket.close(server);
+    assertEquals(names(folder), []);
+    assertEquals(ids.map(faultOf), new Array(pending).fill("ECONNABORTED"));
+    await turn();
+    const error = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
+    assertEquals([error.code, error.op, error.remote], ["ENOENT", "connect", [path, 0]]);
+  });
+
+  test(`close() leaves the path to the next when ${pending} accepts are pending`, async (folder) => {
+    const path = `${folder}/again.sock`;
+    let server = socket.unixserver(path);
+    for (let n = 0; n < 3; n++) {
+      const ids = Array.from({ length: pending }, () => socket.accept(server));
+      if (n > 0) await turn();
+      socket.close(server);
+      server = socket.unixserver(path);
+      ids.forEach(task.forget);
+      for (let n = 0; n < 5; n++) await turn();
+      await assertTalk(server, path);
+    }
+  });
+
+  test(`close() leaves what took the path when ${pending} accepts are pending`, async (folder) => {
+    const path = `${folder}/taken.sock`;
+    const server = socket.unixserver(path);
+    for (let n = 0; n < pending; n++) task.forget(socket.accept(server));
+    Deno.removeSync(path);
+    const other = socket.unixserver(path);
+    socket.close(server);
+    for (let n = 0; n < 5; n++) await turn();
+    await assertTalk(other, path);
+    for (let n = 0; n < pending; n++) task.forget(socket.accept(other));
+    Deno.removeSync(path);
+    Deno.writeTextFileSync(path, "precious");
+    socket.close(other);
+    for (let n = 0; n < 5; n++) await turn();
+    assertEquals(Deno.readTextFileSync(path), "precious");
+  });
+}
+
+test("close() minds no file that is gone already or has moved", async (folder) => {
+  const path = `${folder}/moved.sock`;
+  const server = socket.unixserver(path);
+  Deno.renameSync(path, `${folder}/elsewhere.sock`);
+  await assertTalk(server, `${folder}/elsewhere.sock`);
+  socket.close(server);
+  await turn();
+  assertEquals(names(folder), ["elsewhere.sock"]);
+  const other = socket.unixserver(path);
+  Deno.removeSync(path);
+  socket.close(other);
+});
+
+test("close() leaves connections over the path open", async (folder) => {
+  const path = `${folder}/open.sock`;
+  const server = socket.unixserver(path);
+  const [client, peer] = await connected(server, path);
+  socket.close(server);
+  socket.send(client, "still");
+  assertEquals(textOf(await task.await(socket.recv(peer))), "still");
+});
+
+test("unixserver() throws EADDRINUSE when somebody listens there", async (folder) => {
+  const path = `${folder}/live.sock`;
+  const server = socket.unixserver(path);
+  const error = assertThrows(() => socket.unixserver(path), socket.SocketError);
+  assertEquals([error.code, error.op, error.local], ["EADDRINUSE", "listen", [path, 0]]);
+  assert(error.message.includes("remove the file if nobody listens there"), error.message);
+  assertEquals(names(folder), ["live.sock"]);
+  await assertTalk(server, path);
+});
+
+test("unixserver() throws EADDRINUSE when one listens there under another name", async (folder) => {
+  Deno.mkdirSync(`${folder}/real`);
+  Deno.symlinkSync(`${folder}/real`, `${folder}/link`);
+  const before = Deno.cwd();
+  const spellings = [
+    `${folder}/real/x`,
+    `${folder}/link/x`,
+    `${folder}/real/../real/x`,
+    "x",
+    "./x",
+  ];
+  Deno.chdir(`${folder}/real`);
+  try {
+    for (const mine of spellings) {
+      const server = socket.unixserver(mine);
+      for (const theirs of spellings) {
+        assertEquals(thrownBy(() => socket.unixserver(theirs)), "EADDRINUSE", `${theirs} ${mine}`);
+      }
+      await assertTalk(server, mine);
+      socket.close(server);
+      // Nor is one of Deno's own, which is known by the name that was given.
+      const listener = Deno.listen({ transport: "unix", path: mine });
+      for (const theirs of spellings) {
+        assertEquals(thrownBy(() => socket.unixserver(theirs)), "EADDRINUSE", `${theirs} ${mine}`);
+      }
+      listener.close();
+    }
+  } finally {
+    Deno.chdir(before);
+  }
+});
+
+/** A socket file at which nobody listens, as a program that was killed leaves it. */
+async function leaveStale(path: string): Promise<void> {
+  const outcome = await runProgram(
+    `socket.unixserver(${JSON.stringify(path)}); Deno.kill(Deno.pid, "SIGKILL");`,
+    ["--allow-all", "--no-check"],
+  );
+  assertEquals(outcome.stderr, "");
+  assert(Deno.lstatSync(path).isSocket);
+}
+
+test("unixserver() replaces what a killed program left behind", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/stale.sock`;
+  await leaveStale(path);
+  assertEquals(names(folder), ["stale.sock"]);
+  const error = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
+  assertEquals([error.code, error.remote], ["ECONNREFUSED", [path, 0]]);
+  // One of the same name that listens elsewhere is no hindrance.
+  Deno.mkdirSync(`${folder}/other`);
+  const elsewhere = socket.unixserver(`${folder}/other/stale.sock`);
+  const server = socket.unixserver(path);
+  await assertTalk(server, path);
+  await assertTalk(elsewhere, `${folder}/other/stale.sock`);
+  socket.close(server);
+  assertEquals(names(folder), ["other"]);
+});
+
+test("unixserver() leaves a stale path alone when it cannot know", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/unknown.sock`;
+  await leaveStale(path);
+  const source = `
+    try {
+      socket.unixserver(${JSON.stringify(path)});
+    } catch (error) {
+      console.log(error.code, error.message.includes("remove the file if nobody listens there"));
+    }
+  `;
+  const flags = ["--allow-net", `--allow-read=${folder}`, `--allow-write=${folder}`, "--no-check"];
+  const { stdout, stderr } = await runProgram(source, flags);
+  assertEquals([stdout, stderr], ["EADDRINUSE true\n", ""]);
+  assert(Deno.lstatSync(path).isSocket);
+});
+
+test("unixserver() never removes what is no socket", (folder) => {
+  const path = `${folder}/precious`;
+  Deno.writeTextFileSync(path, "precious");
+  assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  assertEquals(Deno.readTextFileSync(path), "precious");
+  Deno.mkdirSync(`${folder}/directory`);
+  assertEquals(thrownBy(() => socket.unixserver(`${folder}/directory`)), "EADDRINUSE");
+  Deno.symlinkSync(path, `${folder}/link`);
+  assertEquals(thrownBy(() => socket.unixserver(`${folder}/link`)), "EADDRINUSE");
+  Deno.symlinkSync(`${folder}/nothing`, `${folder}/dangling`);
+  assertEquals(thrownBy(() => socket.unixserver(`${folder}/dangling`)), "EADDRINUSE");
+  assertEquals(names(folder), ["dangling", "directory", "link", "precious"]);
+});
+
+test("unixserver() throws ENOENT when the folder is missing", (folder) => {
+  const path = `${folder}/missing/x.sock`;
+  const error = assertThrows(() => socket.unixserver(path), socket.SocketError);
+  assertEquals([error.code, error.local], ["ENOENT", [path, 0]]);
+  assertEquals(names(folder), []);
+});
+
+test("unixconnect() rejects when nothing is there", async (folder) => {
+  const code = async (path: string) => {
+    const error = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
+    assertEquals([error.op, error.socket], ["connect", undefined]);
+    return error.code;
+  };
+  assertEquals(await code(`${folder}/nobody.sock`), "ENOENT");
+  assertEquals(await code(`${folder}/missing/nobody.sock`), "ENOENT");
+  Deno.writeTextFileSync(`${folder}/file`, "");
+  assertEquals(await code(`${folder}/file`), "ECONNREFUSED");
+});
+
+test("unixconnect() rejects with EAGAIN when too many wait for an accept", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/full.sock`;
+  const server = socket.unixserver(path);
+  const clients: socket.SocketId[] = [];
+  let code: string | undefined;
+  while (code === undefined) {
+    const connecting = socket.unixconnect(path);
+    await connecting.then((id) => clients.push(id), (error) => code = error.code);
+  }
+  assertEquals(code, "EAGAIN");
+  clients.forEach(socket.close);
+  socket.close(server);
+});
+
+test("unixconnect() gives up when its signal aborts or its time is over", async (folder) => {
+  const path = `${folder}/late.sock`;
+  const server = socket.unixserver(path);
+  const reason = new Error("enough");
+  const signal = AbortSignal.abort(reason);
+  const aborted = await assertRejects(() => socket.unixconnect(path, { signal }));
+  assertEquals(aborted, reason);
+  const error = await assertRejects(() => socket.unixconnect(path, { timeout: 0 }));
+  assertEquals((error as socket.SocketError).code, "ETIMEDOUT");
+  const controller = new AbortController();
+  const connecting = socket.unixconnect(path, { signal: controller.signal, timeout: 60_000 });
+  controller.abort(reason);
+  assertEquals(await assertRejects(() => connecting), reason);
+  // What was made too late is closed.
+  const peer = await task.await(socket.accept(server));
+  assertEquals(await receiveAll(peer), new Uint8Array(0));
+  const client = await socket.unixconnect(path, { timeout: 60_000 });
+  assertEquals(socket.isopen(client), true);
+});
+
+test("setsockopt() and getsockopt() refuse what is for TCP on a Unix socket", async (folder) => {
+  const path = `${folder}/options.sock`;
+  const server = socket.unixserver(path);
+  const [client, peer] = await connected(server, path);
+  for (const id of [client, peer]) {
+    for (
+      const [level, option] of [
+        [socket.SOL_SOCKET, socket.SO_KEEPALIVE],
+        [socket.IPPROTO_TCP, socket.TCP_NODELAY],
+      ]
+    ) {
+      assertEquals(thrownBy(() => socket.setsockopt(id, level, option)), "ENOPROTOOPT");
+      assertEquals(thrownBy(() => socket.getsockopt(id, level, option)), "ENOPROTOOPT");
+    }
+  }
+});
+
+/** Runs a program that may use no more than these. */
+function runWith(source: string, ...flags: string[]): Promise<Outcome> {
+  return runProgram(source, ["--no-check", ...flags]);
+}
+
+test("unixserver() and unixconnect() pass NotCapable through", async (folder) => {
+  const path = JSON.stringify(`${folder}/no.sock`);
+  const source = `
+    const tell = (error) => console.log(error instanceof Deno.errors.NotCapable, error.message);
+    try {
+      socket.unixserver(${path});
+    } catch (error) {
+      tell(error);
+    }
+    await socket.unixconnect(${path}).catch(tell);
+    console.log(socket.errno(), socket.list());
+  `;
+  const all = ["--allow-net", `--allow-read=${folder}`, `--allow-write=${folder}`];
+  for (const missing of all) {
+    const { stdout, stderr } = await runWith(source, ...all.filter((flag) => flag !== missing));
+    const [server, client, rest] = stdout.trim().split("\n");
+    for (const text of [server, client]) assert(text.startsWith("true Requires "), stdout + stderr);
+    assertEquals([rest, stderr], ["0 []", ""]);
+    assertEquals(names(folder), []);
+  }
+});
+
+test("unixserver() needs no permission but for its path", async (folder) => {
+  const path = `${folder}/only.sock`;
+  const { stdout, stderr, code } = await runWith(
+    `
+    const path = ${JSON.stringify(path)};
+    const server = socket.unixserver(path);
+    const client = await socket.unixconnect(path);
+    const peer = await task.await(socket.accept(server));
+    socket.send(peer, "hello");
+    console.log((await task.await(socket.recv(client))).length);
+    [client, peer, server].forEach(socket.close);
+    `,
+    "--allow-net",
+    `--allow-read=${path}`,
+    `--allow-write=${path}`,
+  );
+  assertEquals([stdout, stderr, code], ["5\n", "", 0]);
+  assertEquals(names(folder), []);
+});
+
+test("close() never throws, be the file out of reach", async (folder) => {
+  const { stdout, stderr, code } = await runWith(
+    `
+    const server = socket.unixserver(${JSON.stringify(`${folder}/reach.sock`)});
+    const accepting = socket.accept(server);
+    await Deno.permissions.revoke({ name: "write" });
+    await Deno.permissions.revoke({ name: "read" });
+    socket.close(server);
+    console.log(task.status(accepting), socket.list());
+    `,
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+  );
+  assertEquals([stdout, stderr, code], ["Faulted []\n", "", 0]);
+});
+
+// deno-lint-ignore no-explicit-any
+type Anything = any;
+
+test("unixserver() and unixconnect() throw when an argument is wrong", (folder) => {
+  const path = `${folder}/x.sock`;
+  const tasks = task.list();
+  for (const value of [undefined, null, 5, {}, new URL("file:///tmp/x")] as Anything[]) {
+    assertThrows(() => socket.unixserver(value), TypeError, `"path" must be a string`);
+    assertThrows(() => socket.unixconnect(value), TypeError, `"path" must be a string`);
+  }
+  assertThrows(() => socket.unixserver(""), RangeError, `"path" must be not empty`);
+  assertThrows(() => socket.unixconnect(""), RangeError, `"path" must be not empty`);
+  for (const value of [0, -1, 1.5, NaN, 65536]) {
+    for (const options of [value, { backlog: value }]) {
+      assertThrows(() => socket.unixserver(path, options), RangeError, `"backlog" must be`);
+    }
+  }
+  for (const value of [null, "5", {}] as Anything[]) {
+    assertThrows(() => socket.unixserver(path, { backlog: value }), TypeError, `"backlog"`);
+  }
+  for (const value of [null, "x", true] as Anything[]) {
+    assertThrows(() => socket.unixserver(path, value), TypeError, `"options"`);
+    assertThrows(() => socket.unixconnect(path, value), TypeError, `"options"`);
+  }
+  const unknown = { reusePort: true } as Anything;
+  assertThrows(() => socket.unixserver(path, unknown), TypeError, `Unknown option "reusePort"`);
+  assertThrows(() => socket.unixconnect(path, unknown), TypeError, `Unknown option "reusePort"`);
+  const wrong = (timeout: Anything) => () => socket.unixconnect(path, { timeout });
+  assertThrows(wrong("5"), TypeError, `"timeout"`);
+  assertThrows(wrong(NaN), RangeError, `"timeout"`);
+  const signal = {} as Anything;
+  assertThrows(() => socket.unixconnect(path, { signal }), TypeError, `"signal"`);
+  assertEquals([names(folder), task.list()], [[], tasks]);
+});
+
+test("create(), bind() and listen() work with AF_UNIX", async (folder) => {
+  const path = `${folder}/bsd.sock`;
+  const server = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+  assertEquals(socket.getlocal(server), ["", 0]);
+  assertEquals(thrownBy(() => socket.listen(server)), "EDESTADDRREQ");
+  assertThrows(() => socket.bind(server, ""), RangeError, `"host" must be a path`);
+  socket.bind(server, path);
+  assertEquals(socket.getlocal(server), [path, 0]);
+  // A path is only noted.
+  assertEquals(names(folder), []);
+  socket.listen(server, 3);
+  const client = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+  const connecting = socket.connect(client, path);
+  assertEquals(await task.await(connecting), client);
+  const peer = await task.await(socket.accept(server));
+  socket.send(client, "hello");
+  assertEquals(textOf(await task.await(socket.recv(peer))), "hello");
+  assertEquals([socket.getpeer(client), socket.getlocal(server)], [[path, 0], [path, 0]]);
+  socket.close(server);
+  assertEquals(names(folder), []);
+});
+
+test("listen() and connect() of AF_UNIX leave the socket created when they fail", async (folder) => {
+  const path = `${folder}/late/bsd.sock`;
+  const server = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+  const client = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+  socket.bind(server, path);
+  assertEquals(thrownBy(() => socket.listen(server)), "ENOENT");
+  assertEquals(await codeOf(socket.connect(client, path)), "ENOENT");
+  Deno.mkdirSync(`${folder}/late`);
+  socket.listen(server);
+  assertEquals(await task.await(socket.connect(client, path)), client);
+});
+
+Deno.test({
+  name: "unixserver() leaves no descriptor behind",
+  ignore: !canCount,
+  fn: () =>
+    leavingNothing(async () => {
+      const before = openDescriptors();
+      const folder = await Deno.makeTempDir({ prefix: "taskio_" });
+      for (let n = 0; n < 50; n++) {
+        const path = `${folder}/${n % 3}.sock`;
+        const server = socket.unixserver(path);
+        const [client, peer] = await connected(server, path);
+        if (n % 2) task.forget(socket.accept(server));
+        [client, peer, server].forEach(socket.close);
+      }
+      await descriptorsBackTo(before);
+      assertEquals(names(folder), []);
+      await Deno.remove(folder);
+    }),
+});
