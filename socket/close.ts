@@ -8,6 +8,9 @@ import { Stream } from "./stream.ts";
  * and what was still queued to be sent is dropped: await the sends, or `shutdown`, first. Closing a
  * listener also closes the connections that nobody has claimed or used.
  *
+ * Over TLS the peer is told (close_notify) a turn of the event loop later: a program that exits right
+ * after the call cuts the stream instead. `shutdown` first.
+ *
  * Closing again, or closing an integer that stands for no socket, changes nothing.
  *
  * @param id A connection or a listener.

@@ -17,7 +17,8 @@
  *
  * The buffer grows while reads fill it and shrinks while they do not, so an idle connection costs
  * little and a busy one makes few system calls. When one recv takes most of the buffer it is given
- * the buffer itself; less is copied out, so that a small result never pins a large buffer.
+ * the buffer itself; less is copied out, so that a small result never pins a large buffer (a few
+ * bytes into shared memory: see `slab.ts`).
  *
  * `recvInto` a large buffer reads straight into it: that is the one read with a recv of its own. If
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
@@ -26,6 +27,7 @@ import { complete, fault, release, RUNNING, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import type { TaskId } from "../task/id.ts";
 import { SocketError } from "./error.ts";
+import { copySmall, SMALL } from "./slab.ts";
 import type { Stream } from "./stream.ts";
 
 /** So much is read at the first try: what a recv gives by default. */
@@ -242,7 +244,8 @@ export class Receiver {
     const { argument } = task;
     if (argument === undefined) {
       if (this.#start < this.#end || this.#pushed !== undefined) {
-        complete(task, this.#next(task.count), this.shelf);
+        // What nobody awaits yet must not depend on what becomes of other results' memory.
+        complete(task, this.#next(task.count, task.promise !== undefined), this.shelf);
       } else if (this.#cause !== undefined) this.faultEnded(task);
       else complete(task, new Uint8Array(0));
     } else if (argument instanceof Demand) argument.meet(task, this);
@@ -269,14 +272,15 @@ export class Receiver {
     return this.#stream.fail("EINVAL", "recvInto", "buffer was detached before it was filled");
   }
 
-  /** Takes up to `max` bytes out of the front chunk. */
-  #next(max: number): Uint8Array {
+  /** Takes up to `max` bytes out of the front chunk; a few of them as a part of larger memory. */
+  #next(max: number, part = false): Uint8Array {
     if (this.#pushed !== undefined) return this.#nextPushed(max);
     const buffer = this.#buffer;
     if (buffer === undefined) return new Uint8Array(0);
     const start = this.#start;
     const end = Math.min(this.#end, start + max);
     this.#advance(end);
+    if (part && end - start <= SMALL) return copySmall(buffer, start, end);
     if (this.#end > 0 || this.#reading || (end - start) * 2 < buffer.length) {
       return buffer.slice(start, end);
     }

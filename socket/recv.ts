@@ -10,6 +10,9 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * Receives bytes: one to `max`, as soon as there are any. Empty means the peer has ended its side;
  * every later recv is empty too. Any number may be outstanding; they are served in order.
  *
+ * The bytes belong to the caller. A few of them may come as a part of a larger `ArrayBuffer`, as
+ * Node's do: mind `byteOffset`, and `slice()` them before transferring their buffer.
+ *
  * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next.
  *
  * State: of a connection, also after `shutdown`. Faults `EBADF` if the socket is closed or unknown,
@@ -18,7 +21,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
  *
  * @param id A connection.
  * @param max The most bytes to give, from 1. It is not allocated up front. Default: 4096.
- * @returns The task; its result is the bytes, which belong to the caller.
+ * @returns The task; its result is the bytes.
  * @throws {TypeError} If `id` is not an integer or `max` not a number.
  * @throws {RangeError} If `max` is not an integer from 1.
  *

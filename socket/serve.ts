@@ -42,7 +42,7 @@ export interface ServeOptions {
    */
   grace?: number;
   /**
-   * Is told what a handler throws, and of accepts that fail otherwise than by a shortage (then with
+   * Is told what a handler throws (but not that its own connection was closed meanwhile), and of accepts that fail otherwise than by a shortage (then with
    * the listener's ID). Without it, it is reported like the unseen fault of a spawned task.
    */
   onError?: (error: unknown, id: SocketId) => void;
@@ -241,13 +241,17 @@ class Handling implements Owner {
     try {
       await handler(this.#id);
     } catch (error) {
-      // That its own connection was closed under it is no news.
-      const stopped = this.#stopped && error instanceof SocketError && error.socket === this.#id;
-      if (!stopped) this.#service.report(error, this.#id, this.task);
+      if (!this.#isNoNews(error)) this.#service.report(error, this.#id, this.task);
     } finally {
       handles.get(this.#id)?.close();
       this.#service.ended(this);
     }
+  }
+
+  /** Whether a failure only tells that its own connection was closed under the handler. */
+  #isNoNews(error: unknown): boolean {
+    if (!(error instanceof SocketError) || error.socket !== this.#id) return false;
+    return this.#stopped || error.code === "ECONNABORTED";
   }
 
   /** Closes the connection, which makes whatever the handler awaits of it fail. */

@@ -17,7 +17,8 @@ import {
 
 /**
  * Waits for a task and claims its result: afterwards the ID is Unknown. Several awaits
- * made before the task settles all get the result.
+ * made before the task settles all get the result. A task that has settled already is claimed
+ * within the call, so a program that polls may look at `result` and claim by an await that it ignores.
  *
  * Exported as `await`: `task.await(id)`.
  *

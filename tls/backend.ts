@@ -22,7 +22,7 @@ import type { ConnectionOptions, TlsOptions } from "node:tls";
 import type { Transport } from "../socket/stream.ts";
 import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
-import { TlsError, toTlsError } from "./codes.ts";
+import { toTlsError } from "./codes.ts";
 import { chooseByName, parseIp } from "./names.ts";
 import { NodeTransport, type Preface } from "./node.ts";
 import type { ClientPlan, ServerPlan } from "./options.ts";

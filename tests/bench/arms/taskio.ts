@@ -1,0 +1,55 @@
+/** taskio, as a user writes it. */
+import { socket, task } from "../../../mod.ts";
+import { BURST, control, MESSAGE, options } from "./control.mjs";
+
+type SocketId = ReturnType<typeof socket.tcpserver>;
+
+/** The two TLS verbs that differ; socket.recv, send and close work on either kind. */
+interface Tls {
+  tcpserver(host: string, port: number, options: { cert: string; key: string }): SocketId;
+  accept: typeof socket.accept;
+}
+
+async function echo(id: SocketId): Promise<void> {
+  for (;;) {
+    const data = await task.await(socket.recv(id, options.size));
+    if (data.length === 0) break;
+    await task.await(socket.send(id, data));
+  }
+  socket.close(id);
+}
+
+async function echoInto(id: SocketId): Promise<void> {
+  const buffer = new Uint8Array(options.size);
+  for (;;) {
+    const n = await task.await(socket.recvInto(id, buffer));
+    if (n === 0) break;
+    await task.await(socket.send(id, buffer.subarray(0, n)));
+  }
+  socket.close(id);
+}
+
+async function burst(id: SocketId): Promise<void> {
+  while ((await task.await(socket.recv(id, options.size))).length > 0) {
+    const sends = [];
+    for (let i = 0; i < BURST; i++) sends.push(socket.send(id, MESSAGE));
+    await task.all(sends);
+  }
+  socket.close(id);
+}
+
+const handler = { echo, into: echoInto, burst }[options.kind] ?? echo;
+
+let server: SocketId;
+let accept = socket.accept;
+if (options.tls) {
+  // By a computed name, so that this file type-checks and runs while there is no tls folder.
+  const tls: Tls = await import(new URL("../../../tls/mod.ts", import.meta.url).href);
+  server = tls.tcpserver("127.0.0.1", 0, options.tls);
+  accept = tls.accept;
+} else {
+  server = socket.tcpserver("127.0.0.1", 0);
+}
+
+control(socket.getlocal(server)[1]);
+for (;;) task.spawn(handler, [await task.await(accept(server))]);

@@ -1,0 +1,63 @@
+import type { Load } from "./mod.ts";
+import { close, connect, lowWater, Poller, recv, send } from "./libc.ts";
+
+/** Bytes under way on one connection: enough that the server always has a full buffer to read. */
+const WINDOW = 512 * 1024;
+
+/** The load wakes up for this much at least, whatever the size of the server's writes. */
+const CHUNK = 64 * 1024;
+
+/** An echo in bulk: each connection sends as many bytes as came back. The unit is 1 GB echoed. */
+export class Bulk implements Load {
+  #fds: number[];
+  #poller = new Poller();
+  #data = new Uint8Array(WINDOW);
+  #buffer = new Uint8Array(WINDOW);
+  /** Bytes each connection may send now, and bytes on their way back to it. */
+  #credit: number[];
+  #flight: number[];
+
+  constructor(port: number, connections: number) {
+    this.#fds = Array.from({ length: connections }, () => connect(port));
+    this.#fds.forEach((fd, i) => this.#poller.add(fd, i));
+    this.#credit = this.#fds.map(() => WINDOW);
+    this.#flight = this.#fds.map(() => 0);
+  }
+
+  run(ms: number): number {
+    const end = performance.now() + ms;
+    let bytes = 0;
+    let open = this.#fds.length;
+    let over = false;
+    for (const fd of this.#fds) lowWater(fd, CHUNK);
+    this.#fds.forEach((_, i) => this.#send(i));
+    while (open > 0) {
+      const ready = this.#poller.wait();
+      if (!over && performance.now() >= end) {
+        over = true;
+        for (const fd of this.#fds) lowWater(fd, 1);
+      }
+      for (let k = 0; k < ready; k++) {
+        const i = this.#poller.token(k);
+        const n = recv(this.#fds[i], this.#buffer);
+        bytes += n;
+        this.#credit[i] += n;
+        this.#flight[i] -= n;
+        if (!over) this.#send(i);
+        if (this.#flight[i] === 0) open--;
+      }
+    }
+    return bytes / 1e9;
+  }
+
+  #send(i: number): void {
+    const n = send(this.#fds[i], this.#data, this.#credit[i]);
+    this.#credit[i] -= n;
+    this.#flight[i] += n;
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds) close(fd);
+    this.#poller[Symbol.dispose]();
+  }
+}

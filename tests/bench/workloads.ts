@@ -1,0 +1,106 @@
+/** Workloads 1 to 6 and 9: servers under load, measured in CPU time per unit of work. */
+import { exists } from "./arms.ts";
+import { Bulk, Connects, Exchange, TlsBulk, TlsHandshakes, TlsPingPong } from "./load/mod.ts";
+import { type Entry, measure, type Profile, type Series } from "./measure.ts";
+import { type Row, rows } from "./row.ts";
+
+const MICROSECONDS = { name: "µs", size: 1 };
+const SECONDS = { name: "s", size: 1e6 };
+
+export const everyone: Entry[] = ["raw", "again", "taskio", "node:net", "node", "bun"]
+  .map((arm) => ({ arm, kind: "echo" }));
+
+/** Puts the recvInto variant of taskio behind the plain one. */
+const withInto: Entry[] = everyone.flatMap((entry) =>
+  entry.arm === "taskio" ? [entry, { ...entry, label: "taskio recvInto", kind: "into" }] : [entry]
+);
+
+/** What the command line leaves of a list of entries. */
+export type Choose = (entries: Entry[]) => Entry[];
+
+export async function pingPong(choose: Choose, profile: Profile): Promise<Row[]> {
+  const load = (port: number) => new Exchange(port, { connections: 64, request: 64, reply: 64 });
+  const series = await measure(choose(everyone), load, profile);
+  return rows("1 ping-pong, 64 × 64 B", MICROSECONDS, series);
+}
+
+export async function bulk(choose: Choose, profile: Profile): Promise<Row[]> {
+  const series = await measure(choose(withInto), (port) => new Bulk(port, 4), profile);
+  return rows("2 bulk echo, 64 KiB, per GB", SECONDS, series);
+}
+
+export async function smallBulk(choose: Choose, profile: Profile): Promise<Row[]> {
+  const entries = choose([
+    { arm: "raw", kind: "echo", size: 4096 },
+    { arm: "again", kind: "echo", size: 4096 },
+    { arm: "taskio", kind: "echo", size: 4096 },
+    { arm: "taskio", label: "taskio recvInto", kind: "into", size: 4096 },
+  ]);
+  const series = await measure(entries, (port) => new Bulk(port, 4), profile);
+  return rows("3 bulk echo, 4 KiB, per GB", SECONDS, series);
+}
+
+export async function connects(choose: Choose, profile: Profile): Promise<Row[]> {
+  const series = await measure(choose(everyone), (port) => new Connects(port, 16), profile);
+  return rows("4 connect, echo, close", MICROSECONDS, series);
+}
+
+export async function burst(choose: Choose, profile: Profile): Promise<Row[]> {
+  const entries = choose(everyone).map((entry) => ({ ...entry, kind: "burst" }));
+  const load = (port: number) => new Exchange(port, { connections: 4, request: 1, reply: 64_000 });
+  const series = await measure(entries, load, profile);
+  return rows("5 burst, per 1,000 × 64 B", MICROSECONDS, series);
+}
+
+export async function tls(choose: Choose, profile: Profile): Promise<Row[]> {
+  if (!exists("tls/mod.ts")) return [];
+  // By a computed name, so that this file type-checks while there is no tls folder.
+  const { selfsigned } = await import(new URL("../../tls/mod.ts", import.meta.url).href);
+  const pair: { cert: string; key: string } = await selfsigned(["localhost", "127.0.0.1"]);
+  const entries = choose(everyone).map((entry) => ({ ...entry, tls: pair }));
+  const result: Row[] = [];
+  for (
+    const [title, unit, load] of [
+      ["6 TLS ping-pong", MICROSECONDS, (port: number) => TlsPingPong.open(port, pair.cert, 64)],
+      ["6 TLS bulk, per GB", SECONDS, (port: number) => TlsBulk.open(port, pair.cert, 4)],
+      ["6 TLS handshake", MICROSECONDS, (port: number) => new TlsHandshakes(port, pair.cert, 32)],
+    ] as const
+  ) {
+    result.push(...rows(title, unit, await measure(entries, load, profile)));
+  }
+  return result;
+}
+
+/**
+ * 10,000 connections. First each arm against itself: what 100 busy connections cost when 9,900 more
+ * are open. Then all of them busy, against raw: Deno's own cost per read grows with the number of
+ * reads that complete in one turn of its loop, so 100 would be no fair base there.
+ */
+export async function scale(choose: Choose, profile: Profile): Promise<Row[]> {
+  const bytes = { request: 64, reply: 64 };
+  const entries = choose(everyone.filter(({ arm }) => arm === "raw" || arm === "taskio"));
+  const result: Row[] = [];
+  for (const entry of entries) {
+    const pair = [100, 10_000].map((connections) => ({
+      ...entry,
+      label: `${entry.arm}, of ${connections.toLocaleString("en")}`,
+      connections,
+    }));
+    const load = (port: number, { connections }: { connections: number }) =>
+      new Exchange(port, { connections, busy: 100, ...bytes });
+    result.push(
+      ...rows("9 ping-pong, 100 busy", MICROSECONDS, await measure(pair, load, profile)),
+    );
+  }
+  // One server at a time: the load has not descriptors enough for two.
+  const load = (port: number) => new Exchange(port, { connections: 10_000, ...bytes });
+  const series: Series[] = entries.map((entry) => ({ entry, samples: [] }));
+  for (let launch = 0; launch < profile.launches; launch++) {
+    for (const one of series) {
+      const [{ samples, failure }] = await measure([one.entry], load, { ...profile, launches: 1 });
+      one.samples.push(...samples);
+      one.failure ??= failure;
+    }
+  }
+  return [...result, ...rows("9 ping-pong, 10,000 busy", MICROSECONDS, series)];
+}

@@ -1,0 +1,249 @@
+// Wrong arguments throw at the call, with the name of what is wrong, and begin nothing.
+
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { socket, task, tls } from "../../mod.ts";
+import { leavingNothing } from "../settle.ts";
+import { tcpPair } from "../pair.ts";
+import { ca, clientPair, pair } from "./helpers.ts";
+
+// deno-lint-ignore no-explicit-any
+type Loose = any;
+
+type Wrong = [options: Loose, error: typeof TypeError | typeof RangeError, name: string];
+
+const both: Wrong[] = [
+  [null, TypeError, "options"],
+  ["", TypeError, "options"],
+  [7n, TypeError, "options"],
+  [{ alpn: "h2" }, TypeError, "alpn"],
+  [{ alpn: [2] }, TypeError, "alpn"],
+  [{ alpn: [""] }, RangeError, "alpn"],
+  [{ alpn: ["x".repeat(256)] }, RangeError, "alpn"],
+  [{ alpn: ["é".repeat(128)] }, RangeError, "alpn"],
+  [{ alpn: null }, TypeError, "alpn"],
+  [{ ca: 5 }, TypeError, "ca"],
+  [{ ca: null }, TypeError, "ca"],
+  [{ ca: [ca, 5] }, TypeError, "ca"],
+  [{ ca: new TextEncoder().encode(ca) }, TypeError, "ca"],
+];
+
+const halves: Wrong[] = [
+  [{ cert: pair.cert }, TypeError, "key"],
+  [{ key: pair.key }, TypeError, "cert"],
+  [{ cert: pair.cert, key: 5 }, TypeError, "key"],
+  [{ cert: ["x"], key: pair.key }, TypeError, "cert"],
+];
+
+/** For connect and the client's side of starttls. */
+const forClients: Wrong[] = [
+  ...both,
+  [{ timeout: "1" }, TypeError, "timeout"],
+  [{ timeout: NaN }, RangeError, "timeout"],
+  [{ timeout: 2 ** 31 }, RangeError, "timeout"],
+  [{ timeout: null }, TypeError, "timeout"],
+  [{ signal: {} }, TypeError, "signal"],
+  [{ signal: null }, TypeError, "signal"],
+  [{ unsafelyIgnoreHostname: 1 }, TypeError, "unsafelyIgnoreHostname"],
+  [{ unsafelyIgnoreHostname: "false" }, TypeError, "unsafelyIgnoreHostname"],
+  [{ unsafelyIgnoreHostname: null }, TypeError, "unsafelyIgnoreHostname"],
+  ...["caCerts", "rejectUnauthorized", "CA", "verify", "hostname", "noDelay", "Timeout"]
+    .map((name): Wrong => [{ [name]: true }, TypeError, `Unknown option "${name}"`]),
+];
+
+/** For tcpserver and, with a certificate, the server's side of starttls. */
+const forServers: Wrong[] = [
+  [{ certs: pair }, TypeError, "certs"],
+  [{ certs: null }, TypeError, "certs"],
+  [{ certs: [] }, RangeError, "certs"],
+  [{ certs: [null] }, TypeError, "options"],
+  [{ certs: ["pem"] }, TypeError, "options"],
+  [{ certs: [{ cert: pair.cert }] }, TypeError, "key"],
+  [{ certs: [{ key: pair.key }] }, TypeError, "cert"],
+  [{ certs: [{ ...pair, name: "a.test" }] }, TypeError, 'Unknown option "name"'],
+  [{ certs: [pair], ...pair }, TypeError, "not both"],
+  [{ certs: [pair], ca }, TypeError, "requestCert"],
+  [{ certs: [pair], ca, requestCert: false }, TypeError, "requestCert"],
+  [{ certs: [pair], requestCert: 1 }, TypeError, "requestCert"],
+  [{ certs: [pair], requestCert: null }, TypeError, "requestCert"],
+  [{ certs: [pair], handshakeTimeout: "1" }, TypeError, "handshakeTimeout"],
+  [{ certs: [pair], handshakeTimeout: NaN }, RangeError, "handshakeTimeout"],
+  [{ certs: [pair], handshakeTimeout: 2 ** 31 }, RangeError, "handshakeTimeout"],
+  ...both.slice(3).map(([options, error, name]): Wrong => [
+    { certs: [pair], requestCert: true, ...options },
+    error,
+    name,
+  ]),
+  ...["timeout", "signal", "sni", "host", "unsafelyIgnoreHostname", "rejectUnauthorized"]
+    .map((name): Wrong => [{ certs: [pair], [name]: 1 }, TypeError, `Unknown option "${name}"`]),
+];
+
+/** Says what was given, for the name of a test. */
+function show(options: Loose): string {
+  return typeof options !== "object" ? typeof options : JSON.stringify(
+    options,
+    (_key, value) => typeof value === "string" && value.length > 30 ? "…" : value,
+  );
+}
+
+function assertWrong([options, error, name]: Wrong, call: (options: Loose) => unknown): void {
+  const { message } = assertThrows(() => call(options), error) as Error;
+  assertStringIncludes(message, name);
+  assertEquals(/[A-Z"]/.test(message[0]), true, message);
+}
+
+/** Nothing was begun: no socket, no task. */
+const test = (name: string, run: () => Promise<void> | void) =>
+  Deno.test(name, () =>
+    leavingNothing(async () => {
+      const tasks = task.list().length;
+      await run();
+      assertEquals(task.list().length, tasks);
+    }));
+
+for (const wrong of [...forClients, ...halves]) {
+  test(`connect() and tcpconnect() throw ${wrong[1].name} for ${show(wrong[0])}`, () => {
+    assertWrong(wrong, (options) => tls.connect("127.0.0.1", 9, "", options));
+    assertWrong(wrong, (options) => tls.tcpconnect("127.0.0.1", 9, "", options));
+  });
+}
+
+test('connect() throws for "host", an option of starttls only', () => {
+  const options = { host: "a.test" } as Loose;
+  assertThrows(() => tls.connect("127.0.0.1", 9, "", options), TypeError, 'Unknown option "host"');
+});
+
+for (const wrong of forClients.slice(1)) {
+  if (wrong[2] === "options") continue;
+  test(`starttls() of the client throws ${wrong[1].name} for ${show(wrong[0])}`, async () => {
+    using ends = await tcpPair();
+    assertWrong(wrong, (options) => socket.starttls(ends.client, options));
+    assertWrong(wrong, (options) => socket.starttls(ends.client, { ...options, host: "a.test" }));
+    assertEquals([socket.isopen(ends.client), socket.istls(ends.client)], [true, false]);
+  });
+}
+
+for (const wrong of forServers) {
+  test(`starttls() of the server throws ${wrong[1].name} for ${show(wrong[0])}`, async () => {
+    using ends = await tcpPair();
+    assertWrong(wrong, (options) => socket.starttls(ends.peer, options));
+    assertEquals([socket.isopen(ends.peer), socket.istls(ends.peer)], [true, false]);
+  });
+}
+
+for (
+  const wrong of [
+    ...both.slice(0, 1),
+    ...forServers,
+    ...halves,
+    [{ backlog: 0 }, RangeError, "backlog"],
+    [{ backlog: 1.5 }, RangeError, "backlog"],
+    [{ backlog: 65536 }, RangeError, "backlog"],
+    [{ backlog: "1" }, TypeError, "backlog"],
+    [{ alpnProtocols: ["h2"] }, TypeError, 'Unknown option "alpnProtocols"'],
+    [0, RangeError, "backlog"],
+    [NaN, RangeError, "backlog"],
+    ["128", TypeError, "options"],
+  ] as Wrong[]
+) {
+  test(`tcpserver() throws ${wrong[1].name} for ${show(wrong[0])}`, () => {
+    assertWrong(wrong, (options) => tls.tcpserver("127.0.0.1", 0, options));
+  });
+}
+
+for (const wrong of [null, "", 5, undefined] as Loose[]) {
+  test(`starttls() throws TypeError for options that are ${wrong}`, async () => {
+    if (wrong === undefined) return; // an empty bag
+    using ends = await tcpPair();
+    assertThrows(() => socket.starttls(ends.client, wrong), TypeError, "options");
+  });
+}
+
+test("starttls() throws when the server's side is given no certificate", async () => {
+  using ends = await tcpPair();
+  for (const options of [{ requestCert: true }, { handshakeTimeout: 5 }] as Loose[]) {
+    assertThrows(() => socket.starttls(ends.peer, options), TypeError, '"certs"');
+  }
+  assertThrows(() => socket.starttls(ends.peer, { backlog: 5 } as Loose), TypeError, "backlog");
+  assertThrows(
+    () => socket.starttls(ends.peer, { certs: [pair], backlog: 5 } as Loose),
+    TypeError,
+    'Unknown option "backlog"',
+  );
+});
+
+for (const host of ["a b", "a..b", "-", "*", "1.2.3", "[::1", 5, null] as Loose[]) {
+  test(`connect() and starttls() throw for the name ${show(host)} ${host}`, async () => {
+    using ends = await tcpPair();
+    const error = typeof host === "string" ? RangeError : TypeError;
+    assertThrows(() => tls.connect("127.0.0.1", 9, host), error, '"sni"');
+    assertThrows(() => tls.tcpconnect("127.0.0.1", 9, host), error, '"sni"');
+    if (host === null) return; // for "none given"
+    assertThrows(() => socket.starttls(ends.client, { host }), error, '"host"');
+  });
+}
+
+for (
+  const [host, port, error, name] of [
+    [5, 443, TypeError, "host"],
+    [undefined, 443, TypeError, "host"],
+    ["", 443, RangeError, "host"],
+    ["127.0.0.1", "443", TypeError, "port"],
+    ["127.0.0.1", 0, RangeError, "port"],
+    ["127.0.0.1", 65536, RangeError, "port"],
+    ["127.0.0.1", 1.5, RangeError, "port"],
+  ] as [Loose, Loose, typeof TypeError, string][]
+) {
+  test(`connect() throws ${error.name} for ${show(host)} ${host} and port ${port}`, () => {
+    assertThrows(() => tls.connect(host, port), error, `"${name}"`);
+    assertThrows(() => tls.tcpconnect(host, port), error, `"${name}"`);
+  });
+}
+
+test("tcpserver() throws for a wrong host or port", () => {
+  const loose = tls.tcpserver as Loose;
+  assertThrows(() => loose(5, 0), TypeError, '"host"');
+  assertThrows(() => loose("127.0.0.1", "0"), TypeError, '"port"');
+  assertThrows(() => loose("127.0.0.1", -1), RangeError, '"port"');
+  assertThrows(() => loose("127.0.0.1", 65536), RangeError, '"port"');
+  assertThrows(() => loose("127.0.0.1"), TypeError, '"port"');
+});
+
+test("setcerts() and certificate() throw for wrong arguments", () => {
+  const server = tls.tcpserver("127.0.0.1", 0, { certs: [pair] });
+  const loose = tls.setcerts as Loose;
+  assertThrows(() => loose(server), TypeError, "options");
+  assertThrows(() => loose(server, null), TypeError, "options");
+  assertThrows(() => loose(server, []), RangeError, '"certs"');
+  assertThrows(() => loose(server, [pair, { cert: "x" }]), TypeError, '"key"');
+  assertThrows(() => loose(server, { ...pair, alpn: [] }), TypeError, 'Unknown option "alpn"');
+  assertThrows(() => loose("x", pair), TypeError, '"server"');
+  assertThrows(() => (tls.certificate as Loose)("x"), TypeError, '"server"');
+  assertEquals(tls.certificate(server), pair.cert);
+  tls.close(server);
+});
+
+test("every other call throws for an ID that is no integer", () => {
+  const calls: Record<string, (id: Loose) => unknown> = {
+    accept: tls.accept,
+    hasconnection: tls.hasconnection,
+    serve: (id) => tls.serve(id, () => {}),
+    recv: tls.recv,
+    send: (id) => tls.send(id, "x"),
+    write: (id) => tls.write(id, "x"),
+    shutdown: tls.shutdown,
+    close: tls.close,
+    peek: tls.peek,
+    unrecv: (id) => tls.unrecv(id, "x"),
+    info: tls.info,
+    getpeer: tls.getpeer,
+    getlocal: tls.getlocal,
+    getside: tls.getside,
+    starttls: (id) => tls.starttls(id),
+    "starttls as a server": (id) => tls.starttls(id, { certs: [clientPair] }),
+  };
+  for (const call of Object.values(calls)) {
+    for (const id of ["1", 1.5, NaN, null, undefined, {}, 1n]) {
+      assertThrows(() => call(id), TypeError);
+    }
+  }
+});

@@ -1,0 +1,108 @@
+// The openssl program, as a peer that shares no code with this module.
+
+import { clientPair, pair } from "./helpers.ts";
+import { ca } from "./helpers.ts";
+
+/** Whether there is one. */
+export const available: boolean = await new Deno.Command("openssl", { args: ["version"] })
+  .output().then(({ success }) => success, () => false);
+
+/** The certificates of the tests as files, for the program to read. */
+export interface Files extends Disposable {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCert: string;
+  readonly clientKey: string;
+}
+
+export function writeFiles(): Files {
+  const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
+  const file = (name: string, text: string) => {
+    Deno.writeTextFileSync(`${folder}/${name}`, text);
+    return `${folder}/${name}`;
+  };
+  return {
+    ca: file("ca.pem", ca),
+    cert: file("cert.pem", pair.cert),
+    key: file("key.pem", pair.key),
+    clientCert: file("client.pem", clientPair.cert),
+    clientKey: file("client.key", clientPair.key),
+    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+  };
+}
+
+/** A run of the program. */
+export class OpenSsl implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #outputs: Promise<void>[];
+  #output = "";
+  #ended = false;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(...args: string[]) {
+    this.#process = new Deno.Command("openssl", {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#input = this.#process.stdin.getWriter();
+    this.#outputs = [this.#process.stdout, this.#process.stderr].map((s) => this.#collect(s));
+    Promise.all(this.#outputs).then(() => {
+      this.#ended = true;
+      this.#changed.resolve();
+    });
+  }
+
+  /** What it printed so far. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Types for it. */
+  async type(text: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(text));
+  }
+
+  /** Waits until it has printed something. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.#output);
+      if (found !== null) return found;
+      if (this.#ended) throw new Error(`openssl ended without ${pattern}:\n${this.#output}`);
+      await this.#changed.promise;
+    }
+  }
+
+  /** Ends its input, upon which it ends in good order, and waits for that. */
+  async finish(): Promise<void> {
+    await this.#input.close().catch(() => {});
+    await this.#process.status;
+  }
+
+  /** Ends it on the spot. */
+  kill(): void {
+    this.#process.kill("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#process.status;
+    await Promise.all(this.#outputs);
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream() as never)) {
+      this.#output += text;
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers();
+    }
+  }
+}
