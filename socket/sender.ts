@@ -46,9 +46,8 @@ export class Sender {
   #ended = false;
   #endSent = false;
   #cause: unknown = undefined;
-  // One set of handlers per connection, not per write.
+  // One pair of handlers per connection, not per write.
   readonly #onWrite = (n: number) => this.#wrote(n);
-  readonly #onEnd = () => this.#finished();
   readonly #onError = (cause: unknown) => this.#failed(cause);
 
   constructor(stream: Stream) {
@@ -235,7 +234,7 @@ export class Sender {
     this.#begun.push(task);
     if (this.#ended) return;
     this.#ended = true;
-    this.#stream.transport.closeWrite().then(this.#onEnd, this.#onError);
+    this.#stream.transport.closeWrite().then(() => this.#finished(), this.#onError);
   }
 
   #finished(): void {

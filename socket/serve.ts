@@ -42,8 +42,9 @@ export interface ServeOptions {
    */
   grace?: number;
   /**
-   * Is told what a handler throws (but not that its own connection was closed meanwhile), and of accepts that fail otherwise than by a shortage (then with
-   * the listener's ID). Without it, it is reported like the unseen fault of a spawned task.
+   * Is told what a handler throws (but not that its own connection was closed meanwhile), and of
+   * accepts that fail otherwise than by a shortage (then with the listener's ID). Without it, it is
+   * reported like the unseen fault of a spawned task.
    */
   onError?: (error: unknown, id: SocketId) => void;
 }

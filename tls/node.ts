@@ -48,7 +48,9 @@ export class NodeTransport implements Transport {
   #ended = false;
   #secure = false;
   #closed = false;
+  /** What ended the connection; and what ended its sending side alone. */
   #error: unknown = undefined;
+  #broken: unknown = undefined;
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #writes: Set<(reason: unknown) => void> = new Set();
 
@@ -90,7 +92,8 @@ export class NodeTransport implements Transport {
   /** Resolves once the handshake is done. */
   async handshake(): Promise<void> {
     for (;;) {
-      if (this.#error !== undefined) throw this.#error;
+      const failure = this.#error ?? this.#broken;
+      if (failure !== undefined) throw failure;
       if (this.#secure) return;
       if (this.#cut) {
         await turn(); // what came last may still be on its way through the decoder
@@ -125,14 +128,16 @@ export class NodeTransport implements Transport {
   }
 
   write(data: Uint8Array): Promise<number> {
-    if (this.#error !== undefined) return Promise.reject(this.#error);
+    const failure = this.#error ?? this.#broken;
+    if (failure !== undefined) return Promise.reject(failure);
     // A part at a time: TLS would encrypt all of it at once and hold it until the peer takes it.
     const part = data.subarray(0, BUFFER);
     return new Promise((resolve, reject) => {
       this.#writes.add(reject);
       this.socket!.write(part, (error) => {
         this.#writes.delete(reject);
-        if (this.#error !== undefined || error) reject(this.#error ?? error);
+        const failure = this.#error ?? this.#broken ?? error;
+        if (failure !== undefined && failure !== null) reject(failure);
         else resolve(part.length);
       });
     });
@@ -141,16 +146,18 @@ export class NodeTransport implements Transport {
   async closeWrite(): Promise<void> {
     await new Promise<void>((resolve) => this.socket!.end(resolve));
     await turn(); // close_notify reaches the duplex in a later turn
-    while (this.#duplex.writableLength > 0 && this.#error === undefined) {
+    while (this.#duplex.writableLength > 0 && (this.#error ?? this.#broken) === undefined) {
       await this.#changed.promise;
     }
+    if (this.#broken !== undefined) throw this.#broken;
     if (!this.#closed) await this.#carrier.closeWrite();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const clean = this.#secure && this.#error === undefined && this.#duplex.writableLength === 0;
+    const clean = this.#secure && (this.#error ?? this.#broken) === undefined &&
+      this.#duplex.writableLength === 0;
     this.#fail(new TlsError("ECONNABORTED", "socket was closed"));
     for (const reject of this.#writes) reject(this.#error);
     if (clean) this.socket!.end(); // sends close_notify, within a turn
@@ -173,8 +180,9 @@ export class NodeTransport implements Transport {
           done();
           this.#notify();
         }, (error) => {
-          this.#fail(error);
+          this.#broken = error; // receiving may go on
           done();
+          this.#notify();
         });
       },
     });
@@ -194,7 +202,9 @@ export class NodeTransport implements Transport {
       this.#ended = true;
       this.#notify();
     });
-    socket.on("close", () => {
+    socket.on("close", (hadError) => {
+      // When both sides have ended Node closes, even if the peer's last words are still to be read.
+      if (!hadError && socket.writableEnded && !this.#cut) this.#ended = true;
       if (!this.#ended) this.#fail(new TlsError("ECONNABORTED", "TLS ended"));
       else this.#notify();
     });

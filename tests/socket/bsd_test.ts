@@ -281,6 +281,36 @@ test("close() closes for good when a connect came after a cancelled one", async 
   }
 });
 
+/** Makes the first connect of the system's wait for its signal, and the second for a gate. */
+function slowConnects(): Disposable & { open(): void } {
+  const { connect } = Deno;
+  const gate = Promise.withResolvers<void>();
+  let calls = 0;
+  Deno.connect = ((options: Deno.ConnectOptions & { signal: AbortSignal }) => {
+    if (calls++ > 0) return gate.promise.then(() => connect(options));
+    const { promise, reject } = Promise.withResolvers();
+    options.signal.addEventListener("abort", () => reject(options.signal.reason));
+    return promise;
+  }) as typeof Deno.connect;
+  return { open: gate.resolve, [Symbol.dispose]: () => void (Deno.connect = connect) };
+}
+
+test("close() abandons a connect that was begun while a cancelled one gave up", async () => {
+  const server = listening();
+  const address = socket.getlocal(server);
+  const client = create();
+  using slow = slowConnects();
+  assertEquals(task.cancel(socket.connect(client, ...address)), true);
+  const connecting = socket.connect(client, ...address);
+  await turn();
+  assertEquals(faultOf(socket.connect(client, ...address)), "EALREADY");
+  socket.close(client);
+  assertEquals(faultOf(connecting), "ECONNABORTED");
+  slow.open();
+  for (let n = 0; n < 5; n++) await turn();
+  assertEquals([socket.isopen(client), socket.list()], [false, [server]]);
+});
+
 test("connect() by ID gives a connection that an unclaimed task does not close", async () => {
   const server = listening();
   const client = create();

@@ -65,10 +65,7 @@ function atEnd({ id }: End): boolean {
   return (socket.inspect(id) as socket.StreamRecord).queuedIn === 0;
 }
 
-/** Those whose ends behave the same however a sequence ends; `node:tls` has rules of its own. */
-const modelled = transports.filter(({ name }) => name === "tcp" || name === "tls");
-
-for (const transport of modelled) {
+for (const transport of transports) {
   Deno.test(`socket does what its model does in random sequences of calls [${transport.name}]`, () =>
     leavingNothing(() =>
       withSeed(async (random) => {

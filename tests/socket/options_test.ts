@@ -125,7 +125,8 @@ for (const [kind, [make, cells]] of Object.entries(kinds)) {
           assertEquals([op, socket], ["setsockopt", id]);
           return code;
         }
-        return read();
+        const now = read();
+        return /^E/.test(now) ? `set, but ${now}` : now;
       };
       assertEquals(read(), get);
       // On unless told, and by any number but 0.

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
+import net from "node:net";
 import { socket, task } from "../../mod.ts";
 import { HUGE, randomBytes, receiveAll, sha256, textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
@@ -469,6 +470,41 @@ test("serve() tells onError what else a handler throws after grace", async (serv
   await task.wait();
   const [, [error, id]] = errors;
   assertEquals([(error as socket.SocketError).code, id], ["EBADF", ids[1]]);
+});
+
+test("serve() tells nobody that a connection was closed under its handler", async (server) => {
+  const reports = await reported(async () => {
+    const ids: socket.SocketId[] = [];
+    socket.serve(server, (id) => {
+      ids.push(id);
+      return echo(id);
+    });
+    const client = await dial(server);
+    await echoed(client, "x");
+    socket.close(ids[0]);
+    await gone(client);
+    await until(() => handlers().length === 0);
+  });
+  assertEquals(reports, []);
+});
+
+test("serve() tells onError of a reset and of the handler's own misuse", async (server) => {
+  const codes: unknown[] = [];
+  const onError = (error: unknown) => codes.push((error as socket.SocketError).code);
+  socket.serve(server, async (id) => {
+    await echo(id);
+    socket.close(id);
+    await task.await(socket.send(id, "too late"));
+  }, { onError });
+  const [host, port] = socket.getlocal(server);
+  const far = net.connect({ host, port });
+  far.write("x");
+  await new Promise((resolve) => far.once("data", resolve));
+  far.resetAndDestroy();
+  await until(() => codes.length === 1);
+  await task.await(socket.shutdown(await dial(server)));
+  await until(() => codes.length === 2);
+  assertEquals(codes, ["ECONNRESET", "EBADF"]);
 });
 
 for (const grace of [0, -1]) {

@@ -11,6 +11,7 @@ import {
   ca,
   clientHello,
   clientKinds,
+  clientPair,
   inspectListener,
   pair,
   refusal,
@@ -93,7 +94,7 @@ for (const [serverKind, serve] of serverKinds) {
 
   test(`silent clients of a closed listener leave nothing [${serverKind}]`, async () => {
     const before = openDescriptors();
-    const server = tls.tcpserver("127.0.0.1", 0, serve(pair));
+    const server = tls.tcpserver("127.0.0.1", 0, { ...serve(pair), handshakeTimeout: Infinity });
     const accepting = tls.accept(server);
     const [hostname, port] = tls.getlocal(server);
     const silent = await Promise.all(
@@ -232,3 +233,71 @@ test("a server's own starttls leaves nothing when a certificate is refused", asy
     assertEquals(socket.isopen(ends.peer), false);
   }
 });
+
+test("connects cancelled at the moment when they succeed leave nothing", async () => {
+  await using server = serveTcp(async (conn) => {
+    while (await conn.read(new Uint8Array(1024)) !== null);
+  });
+  const begin = [
+    () => socket.connect(...server.address),
+    () => tls.connect(...server.address, "", { ca, ...clientPair }),
+  ];
+  for (let round = 0; round < 40; round++) {
+    const ids = Array.from({ length: 20 }, begin[round % 2]);
+    await turn();
+    // The system has connected by now, but Deno may not have said so.
+    for (const end = performance.now() + round / 8; performance.now() < end;);
+    ids.forEach((id) => task.cancel(id));
+    for (const id of ids) await task.await(id).then(socket.close, () => {});
+  }
+});
+
+/** Calls a function so many microtasks from now. */
+function soon(microtasks: number, run: () => void): void {
+  if (microtasks === 0) run();
+  else queueMicrotask(() => soon(microtasks - 1, run));
+}
+
+/** Runs a test with handshakes of Deno's that tell when they have succeeded. */
+async function watchingHandshakes(succeeded: () => void, run: () => Promise<void>): Promise<void> {
+  const { startTls } = Deno;
+  Deno.startTls = async (...args) => {
+    const conn = await startTls(...args);
+    const handshake = conn.handshake.bind(conn);
+    conn.handshake = async () => {
+      const info = await handshake();
+      succeeded();
+      return info;
+    };
+    return conn;
+  };
+  try {
+    await run();
+  } finally {
+    Deno.startTls = startTls;
+  }
+}
+
+for (const microtasks of Array(12).keys()) {
+  test(`a connect cancelled ${microtasks} microtasks after its handshake leaves nothing`, async () => {
+    const server = tls.tcpserver("127.0.0.1", 0, pair);
+    const accepting = tls.accept(server);
+    let id = 0 as task.TaskId<socket.SocketId>;
+    await watchingHandshakes(() => soon(microtasks, () => task.cancel(id)), async () => {
+      id = tls.connect(...tls.getlocal(server), "", { ca });
+      await task.await(id).then(tls.close, () => {});
+    });
+    tls.close(await task.await(accepting));
+    tls.close(server);
+  });
+
+  test(`a starttls closed ${microtasks} microtasks after its handshake leaves nothing`, async () => {
+    using ends = await tcpPair();
+    const serving = socket.starttls(ends.peer, { certs: [pair] });
+    await watchingHandshakes(() => soon(microtasks, () => socket.close(ends.client)), async () => {
+      await codeOf(socket.starttls(ends.client, { host: "server.test", ca }));
+    });
+    await codeOf(serving);
+    assertEquals(socket.isopen(ends.client), false);
+  });
+}

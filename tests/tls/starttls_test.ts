@@ -1,6 +1,6 @@
 // Upgrading a connection in place, on either side.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { bytesOf, HUGE, receive, receiveAll, textOf } from "../bytes.ts";
 import { type Pair, pairOf, starttlsPair, tcpPair, tlsPair, unixPair } from "../pair.ts";
@@ -566,7 +566,10 @@ for (const [what, begin] of Object.entries(lonely)) {
     for (const time of [20, 0, -1]) {
       using ends = await tcpPair();
       const { id, upgrading } = begin(ends, { time });
-      await lost(upgrading, "ETIMEDOUT", id);
+      const error = await task.await(upgrading).catch((error) => error);
+      assertInstanceOf(error, socket.SocketError);
+      assertEquals([error.code, error.op, error.socket], ["ETIMEDOUT", "starttls", id]);
+      assertEquals(socket.isopen(id), false);
       await assertGone(ends, id);
     }
   });

@@ -64,6 +64,8 @@ for (const { name, server, client, makePair } of kinds) {
         assertEquals(await codeOf(tls.recvLine(ends[end])), "EUNEXPECTEDEOF");
         assertEquals(thrownBy(() => tls.peek(ends[end])), "EUNEXPECTEDEOF");
       }
+      const error = await task.await(tls.recv(ends[end])).catch((error) => error);
+      assertEquals(/: connection was cut without close_notify \(/.test(error.message), true);
       assertEquals([socket.isopen(ends[end]), socket.istls(ends[end])], [true, true]);
     });
 
