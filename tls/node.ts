@@ -203,8 +203,8 @@ export class NodeTransport implements Transport {
       this.#notify();
     });
     socket.on("close", (hadError) => {
-      // When both sides have ended Node closes, even if the peer's last words are still to be read.
-      if (!hadError && socket.writableEnded && !this.#cut) this.#ended = true;
+      // After close_notify Node may close before the peer's last words have been read.
+      if (!hadError && !this.#cut) this.#ended = true;
       if (!this.#ended) this.#fail(new TlsError("ECONNABORTED", "TLS ended"));
       else this.#notify();
     });

@@ -65,7 +65,13 @@ function atEnd({ id }: End): boolean {
   return (socket.inspect(id) as socket.StreamRecord).queuedIn === 0;
 }
 
-for (const transport of transports) {
+/**
+ * Where the ends behave the same however a sequence ends. Over `node:tls` and Unix sockets the code of
+ * a connection that the peer closed with bytes unread differs with the moment.
+ */
+const modelled = transports.filter(({ name }) => name === "tcp" || name === "tls");
+
+for (const transport of modelled) {
   Deno.test(`socket does what its model does in random sequences of calls [${transport.name}]`, () =>
     leavingNothing(() =>
       withSeed(async (random) => {

@@ -481,12 +481,11 @@ for (const [kind, serve] of serverKinds) {
   test(`accept() loses no connection when it is cancelled [${kind}]`, async () => {
     const id = server();
     const cancelled = tls.accept(id);
-    const connecting = tls.tcpconnect(...tls.getlocal(id), "localhost", { ca });
-    await until(() => handshaking(id) === 1 || task.status(cancelled) !== "Running");
-    task.cancel(cancelled);
-    const accepting = tls.accept(id);
-    const client = await connecting;
-    const peer = await task.await(accepting);
+    const client = await socket.tcpconnect(...tls.getlocal(id));
+    await until(() => handshaking(id) === 1);
+    assertEquals(task.cancel(cancelled), true);
+    await task.await(socket.starttls(client, { host: "localhost", ca }));
+    const peer = await task.await(tls.accept(id));
     assertEquals(tls.getpeer(peer), tls.getlocal(client));
     await settled(cancelled);
     [client, peer, id].forEach(tls.close);
