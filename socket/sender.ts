@@ -202,8 +202,9 @@ export class Sender {
       const data = task.argument as Uint8Array;
       const next = this.#queue.head;
       if (data.length !== task.count) fault(task, this.#detached(task.kind));
-      else if (next === undefined || !fits(data.length, next)) this.#begin(task, data);
-      else this.#join(task, data);
+      else if (next === undefined || data.length >= LARGE || !fits(data.length, next)) {
+        this.#begin(task, data);
+      } else this.#join(task, data);
     }
   }
 
