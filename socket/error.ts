@@ -62,7 +62,7 @@ export class SocketError extends Error {
   constructor(code: string, op: string, details: SocketErrorDetails = {}) {
     const { errno, text } = lookUp(code);
     super(
-      `${op} ${subject(details)}${details.text ?? text} (${code})`,
+      `${op}${subject(details)}: ${details.text ?? text} (${code})`,
       details.cause === undefined ? undefined : { cause: details.cause },
     );
     this.code = code;
@@ -77,8 +77,8 @@ export class SocketError extends Error {
 /** On what: the far end if there is one, else the near end, else the socket's ID. */
 function subject({ socket, local, remote }: SocketErrorDetails): string {
   const address = remote ?? local;
-  if (address !== undefined) return `${formatAddress(address)}: `;
-  return socket === undefined ? "" : `socket ${socket}: `;
+  if (address !== undefined) return ` ${formatAddress(address)}`;
+  return socket === undefined ? "" : ` socket ${socket}`;
 }
 
 function formatAddress([ip, port]: Address): string {

@@ -24,7 +24,7 @@ test("SocketError has the fields and the message of the failure", async () => {
 
 test("SocketError takes its parts from what it is made of", () => {
   const bare = new socket.SocketError("EPIPE", "send");
-  assertEquals(bare.message, "send broken pipe (EPIPE)");
+  assertEquals(bare.message, "send: broken pipe (EPIPE)");
   assertEquals([bare.errno, bare.socket, bare.local, bare.remote], [32, ...new Array(3)]);
   assertEquals("cause" in bare, false);
   const about = (details: socket.SocketErrorDetails) =>
