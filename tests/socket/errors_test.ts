@@ -36,7 +36,7 @@ test("SocketError takes its parts from what it is made of", () => {
     "send 10.0.0.2:2: broken pipe (EPIPE)",
   );
   assertEquals(about({ local: ["/run/socket", 0] }), "send /run/socket: broken pipe (EPIPE)");
-  assertEquals(about({ text: "nobody is there" }), "send nobody is there (EPIPE)");
+  assertEquals(about({ text: "nobody is there" }), "send: nobody is there (EPIPE)");
   const cause = new Error("why");
   assertEquals(new socket.SocketError("EPIPE", "send", { cause }).cause, cause);
 });
