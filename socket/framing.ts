@@ -54,7 +54,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * ```
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
-  checkInteger("n", n, 0, Number.MAX_SAFE_INTEGER);
+  checkCount(n);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvExact", id);
   return stream.receiver.receive("recvExact", n, new Exact(n));
@@ -95,8 +95,7 @@ export function recvUntil(
   delimiter: Uint8Array | string,
   options: UntilOptions = {},
 ): TaskId<Uint8Array> {
-  const bytes = toBytes("delimiter", delimiter);
-  if (bytes.length === 0) throw wrongRange("delimiter", "not empty", "empty");
+  const bytes = checkDelimiter(delimiter);
   const max = checkUntilOptions(options);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvUntil", id);
@@ -143,7 +142,19 @@ export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<strin
   return stream.receiver.receive("recvLine", max, new Line(max));
 }
 
-function checkUntilOptions(options: UntilOptions): number {
+/** How much `recvExact` may give. */
+export function checkCount(n: number): void {
+  checkInteger("n", n, 0, Number.MAX_SAFE_INTEGER);
+}
+
+export function checkDelimiter(delimiter: Uint8Array | string): Uint8Array {
+  const bytes = toBytes("delimiter", delimiter);
+  if (bytes.length === 0) throw wrongRange("delimiter", "not empty", "empty");
+  return bytes;
+}
+
+/** Gives the longest result. */
+export function checkUntilOptions(options: UntilOptions): number {
   checkOptions(options, ["max"]);
   const { max = DEFAULT_MAX } = options;
   checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);

@@ -46,7 +46,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * ```
  */
 export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array> {
-  checkInteger("max", max, 1, MAX);
+  checkMax(max);
   const stream = findStream(id);
   return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
 }
@@ -83,8 +83,7 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
-  checkBuffer("buffer", buffer);
-  if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
+  checkInto(buffer);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvInto", id);
   return stream.receiver.receive("recvInto", buffer.length, buffer);
@@ -117,7 +116,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * ```
  */
 export function peek(id: SocketId, max: number = DEFAULT_MAX): Uint8Array | undefined {
-  checkInteger("max", max, 1, MAX);
+  checkMax(max);
   return getStream("peek", id).receiver.peek(max);
 }
 
@@ -149,4 +148,15 @@ export function peek(id: SocketId, max: number = DEFAULT_MAX): Uint8Array | unde
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
   const bytes = toBytes("data", data);
   getStream("unrecv", id).receiver.unrecv(bytes);
+}
+
+/** How much a receive may give. */
+export function checkMax(max: number): void {
+  checkInteger("max", max, 1, MAX);
+}
+
+/** Where a receive may put it. */
+export function checkInto(buffer: Uint8Array): void {
+  checkBuffer("buffer", buffer);
+  if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
 }

@@ -99,15 +99,15 @@ export function serve(
   handler: Handler,
   options: ServeOptions = {},
 ): TaskId<void> {
-  checkFunction("handler", handler);
-  checkServeOptions(options);
+  checkServe(handler, options);
   const listener = findListener(server);
   return listener === undefined
     ? refuse("serve", server)
     : new Service(listener, handler, options).task.id;
 }
 
-function checkServeOptions(options: ServeOptions): void {
+export function checkServe(handler: Handler, options: ServeOptions): void {
+  checkFunction("handler", handler);
   checkOptions(options, ["maxConnections", "grace", "onError"]);
   const { maxConnections = Infinity, grace = 0, onError } = options;
   if (maxConnections !== Infinity) {

@@ -19,7 +19,8 @@ import { checkClient, type TlsClientOptions } from "./options.ts";
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
  * `UNABLE_TO_GET_ISSUER_CERT` …; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
- * up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`.
+ * up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`. A client with a certificate of its
+ * own (Node's TLS) is told less: `UNABLE_TO_VERIFY_LEAF_SIGNATURE` for whatever is wrong but the name.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If an argument or option is out of range.
  * @throws {SocketError} If `ca`, `cert` or `key` cannot be used: `CERT_HAS_EXPIRED`,

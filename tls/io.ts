@@ -4,6 +4,7 @@
  */
 import { checkId } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
+import { toBytes } from "../socket/check.ts";
 import * as accepting from "../socket/accept.ts";
 import type { SocketError } from "../socket/error.ts";
 import * as framing from "../socket/framing.ts";
@@ -105,7 +106,9 @@ export function hasconnection(server: SocketId): boolean {
  */
 export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
   const objection = objectionTo("recv", id);
-  return objection === undefined ? receiving.recv(id, max) : faulted("recv", id, objection);
+  if (objection === undefined) return receiving.recv(id, max);
+  if (max !== undefined) receiving.checkMax(max);
+  return faulted("recv", id, objection);
 }
 
 /**
@@ -140,9 +143,9 @@ export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
   const objection = objectionTo("recvInto", id);
-  return objection === undefined
-    ? receiving.recvInto(id, buffer)
-    : faulted("recvInto", id, objection);
+  if (objection === undefined) return receiving.recvInto(id, buffer);
+  receiving.checkInto(buffer);
+  return faulted("recvInto", id, objection);
 }
 
 /**
@@ -177,7 +180,9 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
   const objection = objectionTo("recvExact", id);
-  return objection === undefined ? framing.recvExact(id, n) : faulted("recvExact", id, objection);
+  if (objection === undefined) return framing.recvExact(id, n);
+  framing.checkCount(n);
+  return faulted("recvExact", id, objection);
 }
 
 /**
@@ -217,9 +222,10 @@ export function recvUntil(
   options?: framing.UntilOptions,
 ): TaskId<Uint8Array> {
   const objection = objectionTo("recvUntil", id);
-  return objection === undefined
-    ? framing.recvUntil(id, delimiter, options)
-    : faulted("recvUntil", id, objection);
+  if (objection === undefined) return framing.recvUntil(id, delimiter, options);
+  framing.checkDelimiter(delimiter);
+  if (options !== undefined) framing.checkUntilOptions(options);
+  return faulted("recvUntil", id, objection);
 }
 
 /**
@@ -254,9 +260,9 @@ export function recvUntil(
  */
 export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<string | null> {
   const objection = objectionTo("recvLine", id);
-  return objection === undefined
-    ? framing.recvLine(id, options)
-    : faulted("recvLine", id, objection);
+  if (objection === undefined) return framing.recvLine(id, options);
+  if (options !== undefined) framing.checkUntilOptions(options);
+  return faulted("recvLine", id, objection);
 }
 
 /**
@@ -286,8 +292,9 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  */
 export function peek(id: SocketId, max?: number): Uint8Array | undefined {
   const objection = objectionTo("peek", id);
-  if (objection !== undefined) throw objection;
-  return receiving.peek(id, max);
+  if (objection === undefined) return receiving.peek(id, max);
+  if (max !== undefined) receiving.checkMax(max);
+  throw objection;
 }
 
 /**
@@ -316,8 +323,9 @@ export function peek(id: SocketId, max?: number): Uint8Array | undefined {
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
   const objection = objectionTo("unrecv", id);
-  if (objection !== undefined) throw objection;
-  return receiving.unrecv(id, data);
+  if (objection === undefined) return receiving.unrecv(id, data);
+  toBytes("data", data);
+  throw objection;
 }
 
 /**
@@ -350,7 +358,9 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  */
 export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
   const objection = objectionTo("send", id);
-  return objection === undefined ? sending.send(id, data) : faulted("send", id, objection);
+  if (objection === undefined) return sending.send(id, data);
+  toBytes("data", data);
+  return faulted("send", id, objection);
 }
 
 /**
@@ -383,7 +393,9 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  */
 export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
   const objection = objectionTo("write", id);
-  return objection === undefined ? sending.write(id, data) : faulted("write", id, objection);
+  if (objection === undefined) return sending.write(id, data);
+  toBytes("data", data);
+  return faulted("write", id, objection);
 }
 
 /**
@@ -456,9 +468,9 @@ export function serve(
   options?: serving.ServeOptions,
 ): TaskId<void> {
   const objection = objectionTo("serve", server);
-  return objection === undefined
-    ? serving.serve(server, handler, options)
-    : faulted("serve", server, objection);
+  if (objection === undefined) return serving.serve(server, handler, options);
+  serving.checkServe(handler, options ?? {});
+  return faulted("serve", server, objection);
 }
 
 /** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */

@@ -247,3 +247,21 @@ test("every other call throws for an ID that is no integer", () => {
     }
   }
 });
+
+Deno.test("tls calls throw for a wrong argument when the connection is not encrypted too", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const client = await socket.tcpconnect(...socket.getlocal(server));
+  // deno-lint-ignore no-explicit-any
+  const wrong = (value: unknown) => value as any;
+  assertThrows(() => tls.recv(client, 0), RangeError, '"max"');
+  assertThrows(() => tls.peek(client, 0), RangeError, '"max"');
+  assertThrows(() => tls.recvInto(client, new Uint8Array(0)), RangeError, '"buffer"');
+  assertThrows(() => tls.recvExact(client, -1), RangeError, '"n"');
+  assertThrows(() => tls.recvUntil(client, ""), RangeError, '"delimiter"');
+  assertThrows(() => tls.recvLine(client, { max: 0 }), RangeError, '"max"');
+  assertThrows(() => tls.send(client, wrong(5)), TypeError, '"data"');
+  assertThrows(() => tls.write(client, wrong(5)), TypeError, '"data"');
+  assertThrows(() => tls.unrecv(client, wrong(5)), TypeError, '"data"');
+  assertThrows(() => tls.serve(server, wrong(5)), TypeError, '"handler"');
+  [client, server].forEach(socket.close);
+});
