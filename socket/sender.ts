@@ -3,8 +3,8 @@
  *
  * Theory of operation. One write is under way at a time. A send that finds none begins at once;
  * the others queue, and when the write ends the small ones at the front are joined into one chunk
- * and written together: a burst of a thousand sends costs a handful of system calls. A large send
- * is written from the caller's own memory.
+ * and written together: a burst of a thousand sends costs a handful of system calls. What is not
+ * joined is written from the caller's own memory.
  *
  * What has begun goes out whole: the chunk is the writer's, whatever becomes of its tasks. A
  * cancelled task that has begun is only unlinked from `#begun`; one that has not begun is unlinked
