@@ -24,7 +24,7 @@ import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { toTlsError } from "./codes.ts";
 import { chooseByName, parseIp } from "./names.ts";
-import { NodeTransport, type Preface } from "./node.ts";
+import type { NodeTransport, Preface } from "./node.ts";
 import type { ClientPlan, ServerPlan } from "./options.ts";
 import { NativeSession, NodeSession, type TlsSession } from "./session.ts";
 
@@ -56,7 +56,7 @@ export async function secureClient(
   };
   if (plan.ca.length > 0) options.ca = [...nodeTls().rootCertificates, ...plan.ca];
   if (plan.ignoreHostname) options.checkServerIdentity = () => undefined;
-  return await finish(NodeTransport.client(carrier, options, preface), signal);
+  return await secureByNode(carrier, signal, (node) => node.client(carrier, options, preface));
 }
 
 /** What Node's TLS serves: certificates by name, which may be replaced. */
@@ -96,7 +96,8 @@ export class NodeServer {
 
   /** As `secureClient`, as the server. */
   async secure(carrier: Transport, signal: AbortSignal, preface?: Preface): Promise<Secured> {
-    return await finish(NodeTransport.server(carrier, this.#options, preface), signal);
+    const begin = (node: typeof NodeTransport) => node.server(carrier, this.#options, preface);
+    return await secureByNode(carrier, signal, begin);
   }
 
   #contextOptions({ cert, key }: CheckedPair): { cert: string; key: string; ca?: string[] } {
@@ -145,7 +146,18 @@ export async function finishNatively(
   return { transport: conn, session: new NativeSession(conn, alpnProtocol, sni) };
 }
 
-async function finish(transport: NodeTransport, signal: AbortSignal): Promise<Secured> {
+/** Carries out a handshake of Node's; what that takes is loaded at its first use. */
+async function secureByNode(
+  carrier: Transport,
+  signal: AbortSignal,
+  begin: (node: typeof NodeTransport) => NodeTransport,
+): Promise<Secured> {
+  const { NodeTransport } = await import("./node.ts");
+  if (signal.aborted) {
+    carrier.close();
+    throw signal.reason;
+  }
+  const transport = begin(NodeTransport);
   await guarded(transport, transport.handshake(), signal);
   return { transport, session: new NodeSession(transport.socket!) };
 }
