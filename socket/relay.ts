@@ -8,6 +8,8 @@ import type { Stream } from "./stream.ts";
 
 /** The most that is held of each direction, in bytes. */
 const CHUNK = 64 * 1024;
+/** Bytes that come in chunks of this size or more share one buffer: new memory costs more than they. */
+const BULK = 16 * 1024;
 
 /**
  * Copies bytes between two connections, both ways, until both have ended; then closes both. The end of
@@ -101,23 +103,31 @@ class Relay implements Owner {
 
   async #copy(from: Stream, to: Stream): Promise<number> {
     let count = 0;
+    let buffer: Uint8Array | undefined;
     while (this.task.state === RUNNING) {
-      const id = from.receiver.receive<Uint8Array>("recv", CHUNK);
-      this.#receiving.add(id);
-      let data: Uint8Array;
-      try {
-        data = await awaitTask(id);
-      } finally {
-        this.#receiving.delete(id);
-      }
+      const data = await this.#receive(from, buffer);
       if (to.closed || (data.length === 0 && this.task.state !== RUNNING)) return count;
       if (data.length === 0) {
         await awaitTask(to.sender.shutdown());
         return count;
       }
       count += await awaitTask(to.sender.send(data, "send"));
+      buffer = data.length < BULK ? undefined : buffer ?? new Uint8Array(CHUNK);
     }
     return count;
+  }
+
+  async #receive({ receiver }: Stream, buffer: Uint8Array | undefined): Promise<Uint8Array> {
+    const id = buffer === undefined
+      ? receiver.receive<Uint8Array>("recv", CHUNK)
+      : receiver.receive<number>("recv", CHUNK, buffer);
+    this.#receiving.add(id);
+    try {
+      const received = await awaitTask<Uint8Array | number>(id);
+      return typeof received === "number" ? buffer!.subarray(0, received) : received;
+    } finally {
+      this.#receiving.delete(id);
+    }
   }
 
   #close(): void {
