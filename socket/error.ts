@@ -109,7 +109,9 @@ export class CodedError extends Error {
  */
 export function translate(cause: unknown, op: string, details: SocketErrorDetails): Error {
   if (cause instanceof Deno.errors.NotCapable) return cause;
-  const code = codeOf(cause);
+  let code = codeOf(cause);
+  // A connection that was reset as soon as it was there has no peer any more when Deno asks for it.
+  if (code === "ENOTCONN" && (op === "connect" || op === "starttls")) code = "ECONNRESET";
   if (cause instanceof CodedError) details.text ??= cause.message;
   if (code === "EUNKNOWN") details.text ??= String((cause as Error)?.message ?? cause);
   return failure(code, op, { ...details, text: details.text ?? hintFor(code, op), cause });

@@ -1,5 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
+import { translate } from "../../socket/error.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
 import { codeOf, leavingNothing, turn } from "../settle.ts";
@@ -20,6 +21,14 @@ test("SocketError has the fields and the message of the failure", async () => {
   assertEquals([error.socket, error.local, error.remote], [undefined, undefined, [host, port]]);
   assertInstanceOf(error.cause, Deno.errors.ConnectionRefused);
   assertEquals(`${error}`, `SocketError: ${error.message}`);
+});
+
+test("a connection that was reset before Deno could look at it was reset", () => {
+  // A matter of microseconds, so that no peer brings it about for sure.
+  const cause = new Deno.errors.NotConnected("Transport endpoint is not connected (os error 107)");
+  const codeFor = (op: string) => (translate(cause, op, {}) as socket.SocketError).code;
+  assertEquals(["connect", "starttls"].map(codeFor), ["ECONNRESET", "ECONNRESET"]);
+  assertEquals(codeFor("shutdown"), "ENOTCONN");
 });
 
 test("SocketError takes its parts from what it is made of", () => {

@@ -5,6 +5,7 @@ import { socket, task, tls } from "../../mod.ts";
 import { bytesOf, HUGE, receive, receiveAll, textOf } from "../bytes.ts";
 import { type Pair, pairOf, starttlsPair, tcpPair, tlsPair, unixPair } from "../pair.ts";
 import { serveProxy } from "../proxy.ts";
+import { resettable } from "../reset.ts";
 import { arrival, codeOf, faultOf, leavingNothing, turn, until } from "../settle.ts";
 import { assertCarries, authority, ca, clientHello, clientPair, pair } from "./helpers.ts";
 
@@ -500,6 +501,14 @@ test("starttls() faults both sides and closes both when the client does not trus
     assertEquals([socket.isopen(ends.client), socket.isopen(ends.peer)], [false, false]);
   }
 });
+
+for (const [by, own] of Object.entries({ "Deno's TLS": {}, "Node's TLS": clientPair })) {
+  test(`starttls() by ${by} gives ECONNRESET on a connection that was reset before`, async () => {
+    await using ends = await resettable();
+    await ends.reset();
+    await lost(socket.starttls(ends.client, { ...forClient, ...own }), "ECONNRESET", ends.client);
+  });
+}
 
 /** How a handshake is begun, with nobody who answers. */
 const lonely: Record<
