@@ -110,12 +110,17 @@ export class CodedError extends Error {
 export function translate(cause: unknown, op: string, details: SocketErrorDetails): Error {
   if (cause instanceof Deno.errors.NotCapable) return cause;
   let code = codeOf(cause);
-  // A connection that was reset as soon as it was there has no peer any more when Deno asks for it.
-  if (code === "ENOTCONN" && (op === "connect" || op === "starttls")) code = "ECONNRESET";
+  if (GONE.has(code) && (op === "connect" || op === "starttls")) code = "ECONNRESET";
   if (cause instanceof CodedError) details.text ??= cause.message;
   if (code === "EUNKNOWN") details.text ??= String((cause as Error)?.message ?? cause);
   return failure(code, op, { ...details, text: details.text ?? hintFor(code, op), cause });
 }
+
+/**
+ * What the system also says of a connection that the peer resets while it is being established: it
+ * has no peer any more when Deno asks for the address, or the handshake cannot be written.
+ */
+const GONE = new Set(["ENOTCONN", "EPIPE"]);
 
 /** Deno's class of errors that carry no code of the system's. */
 const BY_CLASS: Record<string, string> = {

@@ -92,11 +92,8 @@ export class NodeTransport implements Transport {
   /** Resolves once the handshake is done. */
   async handshake(): Promise<void> {
     for (;;) {
-      if (this.#error !== undefined) throw this.#error;
-      if (this.#broken !== undefined) {
-        await turn(); // what the peer has said last, or how it went, says more than a failed write
-        throw this.#error ?? (this.#cut ? cutOff() : hungUp(this.#broken));
-      }
+      const failure = this.#error ?? this.#broken;
+      if (failure !== undefined) throw failure;
       if (this.#secure) return;
       if (this.#cut) {
         await turn(); // what came last may still be on its way through the decoder
@@ -274,12 +271,6 @@ export class NodeTransport implements Transport {
 
 function cutOff(): TlsError {
   return new TlsError("EUNEXPECTEDEOF", "connection was cut without close_notify");
-}
-
-/** A write that failed because nobody is there any more: the peer's doing, not the program's. */
-function hungUp(cause: unknown): unknown {
-  if (!(cause instanceof Deno.errors.BrokenPipe)) return cause;
-  return new TlsError("ECONNRESET", "connection reset by peer", { cause });
 }
 
 function turn(): Promise<void> {

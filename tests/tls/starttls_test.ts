@@ -1,6 +1,7 @@
 // Upgrading a connection in place, on either side.
 
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
+import { once } from "node:events";
 import { socket, task, tls } from "../../mod.ts";
 import { bytesOf, HUGE, receive, receiveAll, textOf } from "../bytes.ts";
 import { type Pair, pairOf, starttlsPair, tcpPair, tlsPair, unixPair } from "../pair.ts";
@@ -506,6 +507,27 @@ for (const [by, own] of Object.entries({ "Deno's TLS": {}, "Node's TLS": clientP
   test(`starttls() by ${by} gives ECONNRESET on a connection that was reset before`, async () => {
     await using ends = await resettable();
     await ends.reset();
+    await lost(socket.starttls(ends.client, { ...forClient, ...own }), "ECONNRESET", ends.client);
+  });
+
+  test(`starttls() by ${by} gives ECONNRESET when the peer has gone before`, async () => {
+    await using ends = await resettable();
+    const gone = once(ends.far, "close");
+    ends.far.destroy();
+    await gone;
+    // The peer answers this with a reset, of which the system tells as a broken pipe.
+    await task.await(socket.send(ends.client, "x"));
+    const upgrading = socket.starttls(ends.client, { ...forClient, ...own });
+    await until(() => task.status(upgrading) !== "Running");
+    assertMatch(`${task.error(upgrading)}`, /: connection reset by peer \(ECONNRESET\)$/);
+    await lost(upgrading, "ECONNRESET", ends.client);
+  });
+
+  test(`starttls() by ${by} gives ECONNRESET when a recv has told of it before`, async () => {
+    await using ends = await resettable();
+    const receiving = socket.recv(ends.client);
+    await ends.reset();
+    assertEquals(await codeOf(receiving), "ECONNRESET");
     await lost(socket.starttls(ends.client, { ...forClient, ...own }), "ECONNRESET", ends.client);
   });
 }
