@@ -41,6 +41,23 @@ Deno.test("package imports from a JSR registry", async () => {
   assertEquals(await run(pingThrough(`jsr:${config.name}`), { JSR_URL }), "4 ping\n");
 });
 
+Deno.test("package from a registry loads what only some TLS needs, without a permission", async () => {
+  await using registry = await serveRegistry();
+  const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;
+  const source = `
+    import { task, tls } from "jsr:${config.name}";
+    const pair = tls.selfsigned(["localhost"]);
+    const server = tls.tcpserver("127.0.0.1", 0, { certs: [pair] });
+    const accepting = tls.accept(server);
+    const client = await tls.tcpconnect(...tls.getlocal(server), "localhost", { ca: pair.cert });
+    const peer = await task.await(accepting);
+    tls.send(peer, "ping");
+    console.log(new TextDecoder().decode(await task.await(tls.recv(client))));
+    [client, peer, server].forEach(tls.close);
+  `;
+  assertEquals(await run(source, { JSR_URL }), "ping\n");
+});
+
 Deno.test("package exports its namespaces as modules of their own", async () => {
   await using registry = await serveRegistry();
   const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;

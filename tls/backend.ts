@@ -152,12 +152,15 @@ async function secureByNode(
   signal: AbortSignal,
   begin: (node: typeof NodeTransport) => NodeTransport,
 ): Promise<Secured> {
-  const { NodeTransport } = await import("./node.ts");
-  if (signal.aborted) {
+  let transport: NodeTransport;
+  try {
+    const { NodeTransport } = await import("./node.ts");
+    if (signal.aborted) throw signal.reason;
+    transport = begin(NodeTransport);
+  } catch (cause) {
     carrier.close();
-    throw signal.reason;
+    throw toTlsError(cause);
   }
-  const transport = begin(NodeTransport);
   await guarded(transport, transport.handshake(), signal);
   return { transport, session: new NodeSession(transport.socket!) };
 }

@@ -17,17 +17,20 @@ const codeOf = (error: unknown) => (error as { code?: string }).code ?? String(e
 
 const forClient = { host: "server.test", ca };
 
-/** What a client does to be secure, if anything. */
-const clients: [name: string, connect: (port: number) => Promise<socket.SocketId>][] = [
-  ["socket.tcpconnect()", (port) => socket.tcpconnect("127.0.0.1", port)],
-  ["tls.tcpconnect()", (port) => tls.tcpconnect("127.0.0.1", port, "server.test", { ca })],
-  [
-    "tls.tcpconnect() with a certificate",
-    (port) => tls.tcpconnect("127.0.0.1", port, "server.test", { ca, ...clientPair }),
-  ],
-  ["starttls()", (port) => upgraded(port, forClient)],
-  ["starttls() with a certificate", (port) => upgraded(port, { ...forClient, ...clientPair })],
-];
+type Connect = (port: number) => Promise<socket.SocketId>;
+
+const inClear: Connect = (port) => socket.tcpconnect("127.0.0.1", port);
+const encrypted: Connect = (port) => tls.tcpconnect("127.0.0.1", port, "server.test", { ca });
+const upgrading: Connect = (port) => upgraded(port, forClient);
+
+const clients: Record<string, Connect> = {
+  "socket.tcpconnect()": inClear,
+  "tls.tcpconnect()": encrypted,
+  "tls.tcpconnect() with a certificate": (port) =>
+    tls.tcpconnect("127.0.0.1", port, "server.test", { ca, ...clientPair }),
+  "starttls()": upgrading,
+  "starttls() with a certificate": (port) => upgraded(port, { ...forClient, ...clientPair }),
+};
 
 async function upgraded(
   port: number,
@@ -38,7 +41,7 @@ async function upgraded(
   return id;
 }
 
-for (const [name, connect] of clients) {
+for (const [name, connect] of Object.entries(clients)) {
   Deno.test(`${name} to a hostile server fails by name and leaves nothing`, () =>
     leavingNothing(async () => {
       using hostile = new Hostile();
@@ -65,7 +68,7 @@ for (const [name, connect] of clients) {
         }
       };
       await Promise.all(Array.from({ length: 8 }, one));
-      const plain = name === "socket.tcpconnect()";
+      const plain = connect === inClear;
       assertEquals(codes.difference(plain ? new Set(["ECONNRESET"]) : NONSENSE), new Set());
       assert(plain || open === 0, `${open} handshakes succeeded`);
     }));
@@ -86,27 +89,28 @@ Deno.test("servers go on and keep nothing when visitors are hostile", () =>
       await answer(id);
     };
     const plain = socket.tcpserver("127.0.0.1", 0);
-    const upgrading = socket.tcpserver("127.0.0.1", 0);
+    const starttls = socket.tcpserver("127.0.0.1", 0);
     const native = tls.tcpserver("127.0.0.1", 0, { ...pair });
     const node = tls.tcpserver("127.0.0.1", 0, { certs: [pair] });
     const serving = [
       socket.serve(plain, answer, options),
-      socket.serve(upgrading, upgrade, options),
+      socket.serve(starttls, upgrade, options),
       tls.serve(native, answer, options),
       tls.serve(node, answer, options),
     ];
-    const ports = [plain, upgrading, native, node].map((id) => socket.getlocal(id)[1]);
+    const servers = [plain, starttls, native, node];
+    const ports = servers.map((id) => socket.getlocal(id)[1]);
     assert(await hostile.visit(ports, TIMES) >= TIMES);
     assertEquals(codes.difference(new Set([...NONSENSE, "EPIPE"])), new Set());
     assertEquals(serving.map(task.status), serving.map(() => "Running"));
 
     // Whoever behaves is served as ever.
-    for (const [i, port] of ports.entries()) {
-      const id = await clients[[0, 3, 1, 1][i]][1](port);
+    for (const [i, connect] of [inClear, upgrading, encrypted, encrypted].entries()) {
+      const id = await connect(ports[i]);
       await task.await(socket.send(id, "hello"));
       assertEquals(textOf(await task.await(socket.recvExact(id, 5))), "hello");
       socket.close(id);
     }
-    [plain, upgrading, native, node].forEach(socket.close);
+    servers.forEach(socket.close);
     await task.all(serving);
   }));
