@@ -1,7 +1,7 @@
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkId } from "./check.ts";
 import { UnknownTaskError } from "./errors.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import {
   addWaiter,
@@ -55,7 +55,7 @@ export function awaitTask<T>(id: TaskId<T>, options?: WaitOptions): Promise<T> {
     return Promise.reject(new UnknownTaskError(id));
   }
   if (task.state !== RUNNING) {
-    see(task);
+    markSeen(task);
     claim(task);
     return outcome<T>(task);
   }

@@ -1,8 +1,8 @@
 import { checkId } from "./check.ts";
 import { CancelledError } from "./errors.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { discard, fault, find, RUNNING } from "./record.ts";
+import { drop, fault, find, RUNNING } from "./record.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -68,7 +68,7 @@ export function forget(id: TaskId): void {
     checkId("id", id);
     return;
   }
-  see(task);
+  markSeen(task);
   if (task.state === RUNNING) task.forgotten = true;
-  else discard(task);
+  else drop(task);
 }
