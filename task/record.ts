@@ -281,9 +281,10 @@ export function removeWaiter(task: Task, waiter: Waiter): void {
   task.waiters?.delete(waiter);
 }
 
-/** Whether somebody waits for it, be it an `any` that leaves a fault unclaimed. */
+/** Whether somebody waits for it, be it an `any` or a completion queue, which leave it unclaimed. */
 export function isAwaited(task: Task): boolean {
-  return task.promise !== undefined || (task.waiters !== undefined && task.waiters.size > 0);
+  return task.promise !== undefined || task.entry !== undefined ||
+    (task.waiters !== undefined && task.waiters.size > 0);
 }
 
 /** Calls back when no task is Running; `removeIdle` takes the request back. */
