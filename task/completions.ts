@@ -16,6 +16,7 @@
  */
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkFunction, checkId } from "./check.ts";
+import type { AnyTask } from "./combine.ts";
 import { UnknownTaskError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
@@ -162,14 +163,14 @@ export class CompletionQueue implements Disposable {
    * Watches a task: it comes when it settles, at once if it has. That takes a `forget` back. A task that is
    * in this queue already keeps its place; one that is in another leaves that.
    *
-   * @typeParam T What the task gives.
+   * @typeParam S The task.
    * @param id The task.
    * @returns `id`, so that the call which makes the task can stand inside this one.
    * @throws {TypeError} If `id` is not an integer.
    * @throws {UnknownTaskError} If there is no such task (any more).
    * @throws {Error} If the queue has been disposed of.
    */
-  add<T>(id: TaskId<T>): TaskId<T> {
+  add<S extends AnyTask>(id: S): S {
     const task = find(id);
     if (task === undefined) checkId("id", id);
     if (this.#disposed) throw disposed("add");

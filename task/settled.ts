@@ -1,5 +1,6 @@
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkId, wrongRange, wrongType } from "./check.ts";
+import type { AnyTask } from "./combine.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./record.ts";
@@ -9,7 +10,7 @@ import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "
  * the results with {@linkcode take}. Awaits of the same tasks keep their claim. For many tasks, again
  * and again, a {@linkcode CompletionQueue} costs less.
  *
- * @typeParam T What the tasks give.
+ * @typeParam S The tasks.
  * @param ids The tasks, at least one.
  * @param options `timeout` in milliseconds (default: none; up to 0 only looks) and `signal`. When
  * either ends the wait the tasks go on as they were.
@@ -44,10 +45,10 @@ import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "
  * }
  * ```
  */
-export function settled<T>(
-  ids: Iterable<TaskId<T>>,
+export function settled<S extends AnyTask>(
+  ids: Iterable<S>,
   options: WaitOptions = {},
-): Promise<TaskId<T>[]> {
+): Promise<S[]> {
   if (typeof ids?.[Symbol.iterator] !== "function") {
     throw wrongType("ids", "an iterable of task IDs", ids);
   }

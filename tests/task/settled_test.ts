@@ -158,7 +158,11 @@ Deno.test("settled() refuses what is no list of integers, an empty list and wron
   }
   const id = await completed(1);
   for (const wrong of ["7", 1.5, 7n, undefined]) {
-    assertThrows(() => task.settled([id, wrong as never]), TypeError, '"ids" must be an integer ID');
+    assertThrows(
+      () => task.settled([id, wrong as never]),
+      TypeError,
+      '"ids" must be an integer ID',
+    );
   }
   assertThrows(() => task.settled([]), RangeError, '"ids" must be at least one task');
   assertThrows(() => task.settled([id], { timeout: NaN }), RangeError, "timeout");
