@@ -1,4 +1,4 @@
-import { nextId, type SocketId } from "../task/id.ts";
+import { nameIds, nextId, type SocketId } from "../task/id.ts";
 import { now } from "../task/now.ts";
 import type { Owner, Task } from "../task/record.ts";
 import { IdTable } from "../task/table.ts";
@@ -50,3 +50,5 @@ export abstract class Handle implements Owner {
 }
 
 export const handles: IdTable<Handle> = new IdTable();
+
+nameIds((id) => handles.get(id) === undefined ? undefined : "a socket");

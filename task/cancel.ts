@@ -3,6 +3,7 @@ import { CancelledError } from "./errors.ts";
 import { see } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { discard, fault, find, RUNNING } from "./record.ts";
+import { releaseSleeps } from "./sleepers.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -11,7 +12,9 @@ import { discard, fault, find, RUNNING } from "./record.ts";
  * What was cancelled loses nothing. Bytes and connections that arrive for a cancelled recv
  * or accept go to the next one. A cancelled send that has not begun sends nothing; one that
  * has begun still goes out whole. A spawned function that has begun cannot be stopped: it
- * runs to its end and its result is dropped.
+ * runs to its end and its result is dropped. A `sleep` that it began before its first `await`
+ * does not keep the process alive for that any more; what it begins later does, and so does the
+ * work of a task that was only forgotten.
  *
  * @param id The task.
  * @param reason Why; becomes the `cause` of the error, and a string also part of its message.
@@ -39,6 +42,7 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
   }
   task.queue?.remove(task);
   task.owner?.cancelled(task);
+  releaseSleeps(task);
   fault(task, new CancelledError(task.id, task.kind, reason));
   return true;
 }

@@ -15,10 +15,11 @@
  *   recvs of a socket). Cancelling unlinks it there, whatever queue that is: this is
  *   all it takes for a cancelled operation to lose nothing.
  *
- * So a live record is always in exactly one place, named by its `queue`: the owner's
- * queue of pending work, or a shelf.
+ * So a settled record in the table is on a shelf, and a Running one is in at most one queue
+ * of its owner's; `queue` names the place. A record without one is Running, and its owner,
+ * if it has one, knows it in some other way (a spawned function, a connect).
  */
-import { nextId } from "./id.ts";
+import { nameIds, nextId } from "./id.ts";
 import { now } from "./now.ts";
 import { type Link, Queue } from "./queue.ts";
 import { IdTable } from "./table.ts";
@@ -98,6 +99,8 @@ let reportUnseen: (task: Task) => void = () => {};
 export function onUnseenDropped(report: (task: Task) => void): void {
   reportUnseen = report;
 }
+
+nameIds((id) => tasks.get(id) === undefined ? undefined : "a task");
 
 export function find(id: number): Task | undefined {
   return tasks.get(id);
