@@ -28,6 +28,15 @@ export class Sparse<T extends Entry> {
     return this.#size;
   }
 
+  /** How many slots there are; and how many entries found both of theirs taken. */
+  get slots(): number {
+    return this.#slots.length;
+  }
+
+  get crowded(): number {
+    return this.#crowded.size;
+  }
+
   get(id: number): T | undefined {
     const slots = this.#slots;
     const slot = this.#slotOf(id);
