@@ -13,6 +13,7 @@ import {
   recvText,
   turn,
 } from "./helpers.ts";
+import { until } from "../settle.ts";
 import { runProgram } from "../subprocess.ts";
 
 leaveNothing();
@@ -259,7 +260,7 @@ Deno.test("forget() closes the connection of an accept that has Completed", asyn
   const server = socket.tcpserver("127.0.0.1", 0);
   const accepting = socket.accept(server);
   const client = await socket.tcpconnect(...socket.getlocal(server));
-  while (task.status(accepting) === "Running") await task.sleep(1);
+  await until(() => task.status(accepting) !== "Running");
   task.forget(accepting);
   assertEquals(task.status(accepting), "Unknown");
   assertEquals(await recvText(client), "");
@@ -298,7 +299,7 @@ Deno.test("forget() drops the bytes of a recv and no others", async () => {
   task.forget(recvs[1]);
   task.forget(running);
   socket.send(pair.peer, "gone");
-  while (task.status(running) !== "Unknown") await task.sleep(1);
+  await until(() => task.status(running) === "Unknown");
   socket.send(pair.peer, "next");
   assertEquals(text(await task.await(recvs[0])), "ab");
   assertEquals(task.status(recvs[1]), "Unknown");
