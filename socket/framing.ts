@@ -2,7 +2,7 @@
  * Receives that are content only with a certain amount. They settle with bytes that are in the
  * buffer or leave them there: what does not suffice stays readable.
  */
-import { checkInteger, checkOptions, wrongRange } from "../task/check.ts";
+import { checkInteger, checkOptions, wrongEmpty } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Task } from "../task/record.ts";
 import { toBytes } from "./check.ts";
@@ -149,7 +149,10 @@ export function checkCount(n: number): void {
 
 export function checkDelimiter(delimiter: Uint8Array | string): Uint8Array {
   const bytes = toBytes("delimiter", delimiter);
-  if (bytes.length === 0) throw wrongRange("delimiter", "not empty", "empty");
+  if (bytes.length === 0) {
+    const what = delimiter === "" ? '""' : "an empty Uint8Array";
+    throw wrongEmpty("delimiter", "at least one byte long", what);
+  }
   return bytes;
 }
 

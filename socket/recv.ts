@@ -1,4 +1,4 @@
-import { checkInteger, wrongRange } from "../task/check.ts";
+import { checkInteger, wrongEmpty } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { checkBuffer, toBytes } from "./check.ts";
 import { findStream, getStream, refuse } from "./lookup.ts";
@@ -158,5 +158,7 @@ export function checkMax(max: number): void {
 /** Where a receive may put it. */
 export function checkInto(buffer: Uint8Array): void {
   checkBuffer("buffer", buffer);
-  if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
+  if (buffer.length === 0) {
+    throw wrongEmpty("buffer", "at least one byte long", "an empty Uint8Array");
+  }
 }

@@ -22,7 +22,10 @@ export function openDescriptors(): number {
   return count;
 }
 
-/** Waits until no more sockets than `before` are open; a leak makes it wait for ever. */
+/** Waits until no more sockets than `before` are open; a leak makes it fail. */
 export async function descriptorsBackTo(before: number): Promise<void> {
-  await until(() => openDescriptors() <= before);
+  await until(
+    () => openDescriptors() <= before,
+    `no more than the ${before} sockets from before are open`,
+  );
 }

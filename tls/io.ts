@@ -41,7 +41,7 @@ import * as serving from "../socket/serve.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  const objection = objectionTo("accept", server);
+  const objection = objectionTo("accept", server, "server");
   return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
 }
 
@@ -69,7 +69,7 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  const objection = objectionTo("hasconnection", server);
+  const objection = objectionTo("hasconnection", server, "server");
   if (objection !== undefined) throw objection;
   return accepting.hasconnection(server);
 }
@@ -467,15 +467,15 @@ export function serve(
   handler: serving.Handler,
   options?: serving.ServeOptions,
 ): TaskId<void> {
-  const objection = objectionTo("serve", server);
+  const objection = objectionTo("serve", server, "server");
   if (objection === undefined) return serving.serve(server, handler, options);
   serving.checkServe(handler, options ?? {});
   return faulted("serve", server, objection);
 }
 
 /** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
-function objectionTo(op: string, id: SocketId): SocketError | undefined {
-  checkId("id", id);
+function objectionTo(op: string, id: SocketId, name = "id"): SocketError | undefined {
+  checkId(name, id);
   const stream = findStream(id);
   if (stream !== undefined) {
     return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");

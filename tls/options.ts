@@ -6,6 +6,7 @@ import {
   checkSignal,
   checkString,
   checkTimeout,
+  wrongEmpty,
   wrongRange,
   wrongType,
 } from "../task/check.ts";
@@ -164,7 +165,7 @@ export function checkServer(
 
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {
   if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
-  if (certs.length === 0) throw wrongRange("certs", "at least one certificate", "none");
+  if (certs.length === 0) throw wrongEmpty("certs", "at least one certificate", "an empty array");
   return certs.map((pair) => {
     checkOptions(pair, ["cert", "key"]);
     return certified(op, () => checkPair(pair));

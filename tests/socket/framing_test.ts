@@ -647,7 +647,11 @@ test("recvExact(), recvUntil() and recvLine() throw when an argument is wrong", 
       assertThrows(() => socket.recvUntil(id, value), TypeError, `"delimiter" must be`);
     }
     for (const value of ["", new Uint8Array(0)]) {
-      assertThrows(() => socket.recvUntil(id, value), RangeError, `"delimiter" must be not empty`);
+      assertThrows(
+        () => socket.recvUntil(id, value),
+        RangeError,
+        `"delimiter" must be at least one byte long`,
+      );
     }
     const calls: ((options: Anything) => unknown)[] = [
       (options) => socket.recvUntil(id, "\n", options),

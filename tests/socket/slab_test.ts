@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { tcpPair } from "../pair.ts";
-import { leavingNothing } from "../settle.ts";
+import { leavingNothing, until } from "../settle.ts";
 
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
@@ -34,7 +34,7 @@ Deno.test("recv() loses nothing when the buffer of a small result is transferred
     const first = await exchange(client, peer, "first");
     const unclaimed = socket.recv(peer);
     socket.send(client, "unclaimed");
-    while (task.status(unclaimed) === "Running") await task.sleep(1);
+    await until(() => task.status(unclaimed) !== "Running");
     structuredClone(first, { transfer: [first.buffer as ArrayBuffer] });
     assertEquals(first.length, 0);
     assertEquals(text(await task.await(unclaimed)), "unclaimed");
