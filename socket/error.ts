@@ -39,7 +39,10 @@ export class SocketError extends Error {
   override readonly name = "SocketError";
   /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` … */
   readonly code: string;
-  /** The number Linux gives the code; from 4001 for codes that Linux does not have. */
+  /**
+   * The number Linux gives the code. Codes that Linux does not have: those of TLS 71, as `EPROTO`;
+   * others from 4001.
+   */
   readonly errno: number;
   /** The operation: `"connect"`, `"recv"` … */
   readonly op: string;

@@ -38,9 +38,9 @@ export class CancelledError extends Error {
 }
 
 /**
- * Rejects a wait whose `timeout` ran out. What was waited for is as it was. An operation that has
- * a `timeout` of its own, such as `socket.connect`, is given up with it, and faults with a
- * `SocketError` of the same code instead.
+ * Rejects a wait whose `timeout` ran out. What was waited for is as it was, unless it was asked
+ * for that it be cancelled. An operation that has a `timeout` of its own, such as `socket.connect`,
+ * is given up with it, and faults with a `SocketError` of the same code instead.
  *
  * @example Give up waiting, not the task
  * ```ts

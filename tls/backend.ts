@@ -1,5 +1,5 @@
 /**
- * Who does the encryption: Deno's own TLS wherever it can, since it is several times faster,
+ * Who does the encryption: Deno's own TLS wherever it can, since it is up to twice as fast,
  * `node:tls` for the rest.
  *
  * | what is asked for | client | server |

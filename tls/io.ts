@@ -334,8 +334,7 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.send`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.send`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -369,8 +368,7 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: a write that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.write`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.write`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -405,8 +403,7 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: cancelled before its turn, the sending side stays open.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the same codes.
  *
  * @param id An encrypted connection.
  * @returns The task, Completed when the end has been sent.

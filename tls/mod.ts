@@ -5,7 +5,7 @@
  * A TLS socket is a socket: `socket.recv`, `socket.send`, `socket.close` and the rest work on it too.
  * The calls of this package work on nothing else, so that nothing is sent in clear by mistake.
  *
- * Servers are verified, with the system's authorities and those in `ca`. TLS 1.2 and 1.3.
+ * Servers are verified, with the authorities that Deno trusts and those in `ca`. TLS 1.2 and 1.3.
  *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |

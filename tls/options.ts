@@ -19,7 +19,7 @@ export type { CertificatePair };
 
 /** How a client secures its connection. */
 export interface TlsClientOptions {
-  /** Certificates to trust besides the system's: PEM, each text one or several. */
+  /** Certificates to trust besides those that Deno trusts: PEM, each text one or several. */
   ca?: string | string[];
   /** The client's own certificate, PEM, for a server that asks for one; with `key`. */
   cert?: string;

@@ -43,8 +43,9 @@ import {
  * last one) faults `EBUSY` and
  * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
- * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
- * these change nothing. Every other failure closes the socket: `EPROTO` for bytes in clear that came
+ * starttls is under way, `EPIPE` if the sending side was shut down, `EBADF` if the socket is closed or
+ * unknown, `EOPNOTSUPP` if it is a listener; these change nothing. Every failure after that closes the
+ * socket: `EPROTO` for bytes in clear that came
  * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
  *
  * @param id A connection.

@@ -767,7 +767,7 @@ test("serve() throws when an argument is wrong", async (server) => {
     assertThrows(option("onError", value), TypeError, `"onError" must be a function`);
   }
   for (const value of [undefined, null, "1", 1.5, NaN] as Anything[]) {
-    assertThrows(() => socket.serve(value, handler), TypeError, `"id" must be an integer`);
+    assertThrows(() => socket.serve(value, handler), TypeError, `"server" must be an integer`);
   }
   // Nothing was begun.
   assertEquals(task.list(), tasks);

@@ -1,11 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { checkAuthorities, checkPair, readCertificate } from "../../tls/certificate.ts";
 import { CertificateError } from "../../tls/certificate_error.ts";
 import { chooseByName, formatIp, matchesName, parseDnsName, parseIp } from "../../tls/names.ts";

@@ -8,7 +8,7 @@ import { openPluto, type PlutoSocket } from "../../../examples/dialects/pluto.ts
 import type { Scheduler } from "../../../examples/dialects/pluto_scheduler.ts";
 import { socket, task, tls } from "../../../mod.ts";
 import { HUGE, randomBytes, receiveAll, sha256, textOf } from "../../bytes.ts";
-import { arrival, turn, until } from "../../settle.ts";
+import { arrival, until } from "../../settle.ts";
 import { collectUntil, PAGE, pendingOf, portOf, test } from "./helpers.ts";
 
 const address = "127.0.0.1";

@@ -120,6 +120,7 @@ export function endingTests(test: DuplexTest): void {
     assertEquals(await codeOf(socket.send(client, "")), "EPIPE");
     assertEquals(task.cancel(ending[1]), true);
     const more = socket.send(client, "more");
+    assertEquals(task.status(more), "Running");
     const tail = (await receive(peer, HUGE.length + 4)).subarray(-4);
     assertEquals(textOf(tail), "more");
     assertEquals(await task.all([sending, more]), [HUGE.length, 4]);
