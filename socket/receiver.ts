@@ -204,8 +204,9 @@ export class Receiver {
   }
 
   close(): void {
-    for (let task; (task = this.#waiting.shift()) !== undefined;) {
-      fault(task, this.#stream.fail("ECONNABORTED", task.kind, "socket was closed"));
+    if (this.#waiting.size > 0) {
+      const closed = this.#stream.closedFault();
+      for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
     }
     for (let task; (task = this.shelf.head) !== undefined;) makeDroppable(task);
     this.#buffer =

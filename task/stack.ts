@@ -15,14 +15,19 @@ import { TimeoutError } from "./errors.ts";
 export type Above = (...args: any[]) => unknown;
 
 const resolved = Promise.resolve();
-function nothing(): void {}
+/** The next turn of the microtasks, one for all that is rejected in this one. */
+let soon: Promise<void> | undefined;
+function forget(): void {
+  soon = undefined;
+}
 
 /** A rejection for a promise to be resolved with; `errorFor` is called in the job that captures. */
 export function rejection(errorFor: (above: Above) => unknown): Promise<never> {
   const reject = (): never => {
     throw errorFor(reject);
   };
-  return resolved.then(nothing).then(reject);
+  soon ??= resolved.then(forget);
+  return soon.then(reject);
 }
 
 /** The rejection of a wait that was given up: the `TimeoutError` is ours, a signal's reason is not. */
