@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertInstanceOf, assertNotStrictEquals } from "@std/assert";
 import { socket, task } from "../../mod.ts";
+import { resettable } from "../reset.ts";
 import { makePair } from "../task/helpers.ts";
 
 const COUNT = 100_000;
@@ -60,4 +61,28 @@ Deno.test("close() counts as a failure at once, and a look at its faults as none
     assertEquals(socket.errno(), bad);
   }
   task.list().forEach(task.forget);
+});
+
+Deno.test("a reset faults every pending receive, each with its own error", async () => {
+  await using connection = await resettable();
+  const { client } = connection;
+  const receives = [
+    socket.recv(client),
+    socket.recvInto(client, new Uint8Array(8)),
+    socket.recvExact(client, 4),
+    socket.recv(client),
+  ];
+  await connection.reset();
+  await task.settled(receives, { timeout: 60_000 });
+  task.forget(socket.recv(0));
+  const errors = receives.map(faultOf);
+  assertEquals(socket.errno(), 9); // of the recv that was refused: looking is no failure
+  assertEquals(errors.map(({ code, op }) => [code, op]), [
+    ["ECONNRESET", "recv"],
+    ["ECONNRESET", "recvInto"],
+    ["ECONNRESET", "recvExact"],
+    ["ECONNRESET", "recv"],
+  ]);
+  assertEquals([new Set(errors).size, errors[2].partial?.length], [4, 0]);
+  for (const error of errors) assertInstanceOf(error.cause, Error);
 });
