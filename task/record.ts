@@ -26,6 +26,7 @@ import { nameIds, nextId } from "./id.ts";
 import { now } from "./now.ts";
 import type { Link, Queue } from "./queue.ts";
 import { nothingHeld, Shelf } from "./shelf.ts";
+import { type Above, capture, rejection } from "./stack.ts";
 import { IdTable } from "./table.ts";
 import { checkInteger } from "./check.ts";
 
@@ -68,8 +69,10 @@ export class Task implements Link<Task> {
   readonly created: number = now();
 
   state: State = RUNNING;
-  /** The result once Completed, the fault once Faulted. */
+  /** The result once Completed; the fault once Faulted, to be asked for with `errorOf`. */
   value: unknown = undefined;
+  /** Its fault is an error of ours that nobody has seen: whoever does gives it a stack. */
+  fresh = false;
   /** The owner's note of what is to be done, dropped when it settles. */
   argument: unknown = undefined;
   /** A number of the owner's: a limit, an offset. */
@@ -85,7 +88,6 @@ export class Task implements Link<Task> {
   /** Shared by all plain awaits made before it settled. */
   promise: Promise<unknown> | undefined = undefined;
   resolve: Resolve | undefined = undefined;
-  reject: Resolve | undefined = undefined;
   waiters: Set<Waiter> | undefined = undefined;
 
   constructor(kind: string, socket: number, owner: Owner | undefined) {
@@ -144,12 +146,49 @@ export function complete(task: Task, value: unknown, shelf?: Shelf): void {
   settle(task, shelf);
 }
 
-/** Settles a task with its fault; without effect if it was cancelled before. */
-export function fault(task: Task, error: unknown): void {
+/**
+ * Settles a task with its fault; without effect if it was cancelled before.
+ *
+ * @param ours Whether it is an error of ours, or a `DeferredFault`, and no error of the program's.
+ */
+export function fault(task: Task, error: unknown, ours = true): void {
   if (task.state !== RUNNING) return;
   task.state = FAULTED;
   task.value = error;
+  task.fresh = ours;
   settle(task, undefined);
+}
+
+/**
+ * A fault whose error is made when somebody looks: an error costs microseconds, and many tasks may fault
+ * at once that nobody will ever ask.
+ */
+export class DeferredFault {
+  readonly make: (task: Task) => unknown;
+
+  constructor(make: (task: Task) => unknown) {
+    this.make = make;
+  }
+}
+
+/**
+ * The fault of a task that is Faulted. An error of ours is given its stack now: it names whoever sees
+ * it first.
+ *
+ * @param above The function whose frames the stack does not show.
+ */
+export function errorOf(task: Task, above: Above): unknown {
+  if (task.fresh) {
+    task.fresh = false;
+    if (task.value instanceof DeferredFault) task.value = task.value.make(task);
+    capture(task.value, above);
+  }
+  return task.value;
+}
+
+/** A rejection with the fault of a task, for a promise to be resolved with. */
+export function rejectionOf(task: Task): Promise<never> {
+  return rejection((above) => errorOf(task, above));
 }
 
 function settle(task: Task, shelf: Shelf | undefined): void {
@@ -177,8 +216,7 @@ function settle(task: Task, shelf: Shelf | undefined): void {
 function deliver(task: Task): boolean {
   let taken = false;
   if (task.promise !== undefined) {
-    if (task.state === COMPLETED) task.resolve!(task.value);
-    else task.reject!(task.value);
+    task.resolve!(task.state === COMPLETED ? task.value : rejectionOf(task));
     taken = true;
   }
   if (task.waiters !== undefined) {
@@ -259,18 +297,15 @@ export function withdraw(task: Task): void {
 
 // One executor for every promise: it saves a closure per await.
 let lastResolve: Resolve;
-let lastReject: Resolve;
-function capture(resolve: Resolve, reject: Resolve): void {
+function keepResolve(resolve: Resolve): void {
   lastResolve = resolve;
-  lastReject = reject;
 }
 
 /** The promise of a Running task. */
 export function promiseOf(task: Task): Promise<unknown> {
   if (task.promise === undefined) {
-    task.promise = new Promise(capture);
+    task.promise = new Promise(keepResolve);
     task.resolve = lastResolve;
-    task.reject = lastReject;
   }
   return task.promise;
 }

@@ -4,6 +4,7 @@ import type { AnyTask } from "./combine.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./record.ts";
+import { givenUp } from "./stack.ts";
 
 /**
  * Waits until at least one of several tasks is not Running, and claims nothing: who is told takes
@@ -58,8 +59,8 @@ export function settled<S extends AnyTask>(
   if (list.length === 0) throw wrongRange("ids", "at least one task", "none");
   const now = list.filter(isNotRunning);
   if (now.length > 0) return Promise.resolve(now);
-  return new Promise<void>((resolve, reject) => {
-    new FirstSettled(list.map((id) => find(id)!), options, resolve, reject);
+  return new Promise<void>((resolve) => {
+    new FirstSettled(list.map((id) => find(id)!), options, resolve);
   }).then(() => list.filter(isNotRunning)); // all that have settled in the same turn
 }
 
@@ -75,18 +76,15 @@ function isNotRunning(id: TaskId): boolean {
 class FirstSettled implements Waiter {
   readonly #tasks: readonly Task[];
   readonly #bound: Bound;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (rejected?: Promise<never>) => void;
 
   constructor(
     tasks: readonly Task[],
     options: WaitOptions,
-    resolve: () => void,
-    reject: (reason: unknown) => void,
+    resolve: (rejected?: Promise<never>) => void,
   ) {
     this.#tasks = tasks;
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, "settled", options);
     for (const task of tasks) addWaiter(task, this);
     this.#bound.arm();
@@ -101,7 +99,7 @@ class FirstSettled implements Waiter {
 
   expired(reason: unknown): void {
     this.#leave();
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 
   #leave(): void {
