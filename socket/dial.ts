@@ -26,6 +26,9 @@ export interface Opened {
   readonly keepAlive?: boolean;
 }
 
+/** How long connecting may take unless the program says otherwise, in milliseconds. */
+export const CONNECT_TIMEOUT = 30_000;
+
 /** Makes the connection; gives up, leaving nothing open, when the signal aborts. */
 type Open = (signal: AbortSignal) => Promise<Opened>;
 

@@ -31,3 +31,8 @@ export function parseIpv6(text: string): string | undefined {
   const [high, low] = [parseInt(mapped[1], 16), parseInt(mapped[2], 16)];
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
+
+/** A host without the brackets that a URL puts around an IPv6 address. */
+export function bareHost(host: string): string {
+  return /^\[.*:.*\]$/.test(host) ? host.slice(1, -1) : host;
+}

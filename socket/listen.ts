@@ -24,8 +24,10 @@ export interface ListenOptions {
 /**
  * Listens for TCP connections.
  *
- * @param host The address to listen on: an IPv4 or IPv6 address (`"::1"`), or a host name. `""`
- * means any IPv4 address, `"::"` any address of either kind.
+ * @param host The address to listen on: an IPv4 or IPv6 address (`"::1"`, also `"[::1]"`), or a host
+ * name. `""` means any address of this machine, over IPv6 and IPv4 (over IPv4 only where the system
+ * has no IPv6); `getlocal` then tells `"::"`, and a client that came over IPv4 is known by its IPv4
+ * address. `"0.0.0.0"` means any IPv4 address.
  * @param port The port, 0 for any free one: {@linkcode getlocal} tells which.
  * @param options The backlog, default 128; or a bag with `backlog` and `reusePort`.
  * @returns The listener, which listens already.
@@ -49,11 +51,10 @@ export function tcpserver(
   port: number,
   options: number | ListenOptions = {},
 ): SocketId {
-  checkHost(host);
+  host = checkHost(host);
   checkPort(port);
   const { backlog = 128, reusePort = false } = checkListenOptions(options);
-  const hostname = host || "0.0.0.0";
-  const { acceptor, local } = listenOn("listen", { hostname, port, backlog, reusePort });
+  const { acceptor, local } = listenOn("listen", { host, port, backlog, reusePort });
   return new Listener(acceptor, local).id;
 }
 
