@@ -20,7 +20,7 @@ import { Stream } from "./stream.ts";
 export interface Acceptor {
   /** Whether its connections are encrypted. */
   readonly tls: boolean;
-  /** Connections in the middle of a handshake, and how many were dropped because of one. */
+  /** Connections that are not ready yet, and how many were dropped before they were. */
   readonly handshaking: number;
   readonly dropped: number;
   accept(): Promise<Opened>;
@@ -150,8 +150,9 @@ export class Listener extends Handle {
     if (this.#waiting.size > 0) this.#accept();
   }
 
-  #give(task: Task, { transport, local, remote, session }: Opened): void {
+  #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
+    if (proxy !== undefined) stream.passedOn(proxy, first!);
     this.accepted++;
     complete(task, stream.id, this.#shelf);
     if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;

@@ -10,9 +10,9 @@
  *
  * A header is believed whoever sent it, so it is looked for only where the program has said so.
  */
-import { addressOf } from "./address.ts";
 import { type Address, CodedError } from "./error.ts";
 import { isIpv4, parseIpv6 } from "./ip.ts";
+import type { Transport } from "./stream.ts";
 
 /** A header that was found. */
 export interface ProxyHeader {
@@ -54,16 +54,23 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | undefined {
   throw bad("the connection does not begin with a PROXY header");
 }
 
+/** What it takes to read a header. */
+type Source = Pick<Transport, "read" | "close">;
+
 /**
  * Reads the header of a connection. Whatever goes wrong, the connection is closed.
  *
  * @param conn A fresh connection.
+ * @param proxy Who has connected.
  * @param signal Gives up when it aborts.
  */
-export async function readProxyHeader(conn: Deno.Conn, signal: AbortSignal): Promise<Proxied> {
+export async function readProxyHeader(
+  conn: Source,
+  proxy: Address,
+  signal: AbortSignal,
+): Promise<Proxied> {
   const giveUp = () => conn.close();
   try {
-    const proxy = addressOf(conn.remoteAddr);
     signal.throwIfAborted();
     signal.addEventListener("abort", giveUp);
     const { header, bytes } = await readHeader(conn);
@@ -79,7 +86,7 @@ export async function readProxyHeader(conn: Deno.Conn, signal: AbortSignal): Pro
 }
 
 async function readHeader(
-  conn: Deno.Conn,
+  conn: Source,
 ): Promise<{ header: ProxyHeader; bytes: Uint8Array<ArrayBuffer> }> {
   let buffer = new Uint8Array(FIRST_READ);
   for (let used = 0;;) {
@@ -97,7 +104,7 @@ async function readHeader(
 }
 
 /** Closes a connection that may be closed already. */
-function closeOnce(conn: Deno.Conn): void {
+function closeOnce(conn: Source): void {
   try {
     conn.close();
   } catch (error) {

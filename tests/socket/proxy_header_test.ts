@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseProxyHeader, type ProxyHeader, readProxyHeader } from "../../socket/proxy_header.ts";
+import { addressOf } from "../../socket/address.ts";
 import { binaryHeader, type Family, ipv6Bytes, textBytes, tlv } from "../proxy_protocol.ts";
 
 const REST = textBytes("GET / HTTP/1.1\r\n\r\nPROXY TCP4 and more\r\n");
@@ -145,6 +146,9 @@ async function pair(): Promise<{ near: Deno.TcpConn; far: Deno.TcpConn }> {
   return { near, far };
 }
 
+const read = (conn: Deno.Conn, signal: AbortSignal) =>
+  readProxyHeader(conn, addressOf(conn.remoteAddr), signal);
+
 const forever = () => new AbortController().signal;
 
 async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
@@ -154,7 +158,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
 for (const [name, [header, client]] of Object.entries(good)) {
   Deno.test(`readProxyHeader() gives peer, proxy and what follows of ${name}`, async () => {
     const { near, far } = await pair();
-    const reading = readProxyHeader(near, forever());
+    const reading = read(near, forever());
     await writeAll(far, Uint8Array.of(...header, ...REST));
     const { peer, proxy, rest } = await reading;
     const balancer = ["127.0.0.1", (far.localAddr as Deno.NetAddr).port];
@@ -173,7 +177,7 @@ Deno.test("readProxyHeader() reads a header that comes byte by byte", async () =
   for (const [header, client] of Object.values(good).slice(0, 8)) {
     const { near, far } = await pair();
     far.setNoDelay(true);
-    const reading = readProxyHeader(near, forever());
+    const reading = read(near, forever());
     for (const byte of header) {
       await far.write(Uint8Array.of(byte));
       await new Promise((resolve) => setTimeout(resolve, 0));
@@ -189,7 +193,7 @@ Deno.test("readProxyHeader() closes the connection when there is no header", asy
     const { near, far } = await pair();
     await writeAll(far, bytes);
     await far.closeWrite();
-    const error = await assertRejects(() => readProxyHeader(near, forever()), Error);
+    const error = await assertRejects(() => read(near, forever()), Error);
     assertEquals((error as { code?: string }).code, "EPROTO");
     assertThrows(() => near.close(), Deno.errors.BadResource);
     far.close();
@@ -202,7 +206,7 @@ Deno.test("readProxyHeader() closes the connection when it is told to give up", 
     const { near, far } = await pair();
     const controller = new AbortController();
     if (when === "before") controller.abort(reason);
-    const reading = readProxyHeader(near, controller.signal);
+    const reading = read(near, controller.signal);
     await far.write(text("PROXY "));
     controller.abort(reason);
     assertEquals(await assertRejects(() => reading), reason);
