@@ -127,32 +127,58 @@ test("bind() takes the port that it is given", async () => {
   await socket.tcpconnect("127.0.0.1", port);
 });
 
-test("bind() loses no client that connects before listen()", async () => {
-  for (let n = 0; n < 50; n++) {
-    const server = create();
-    const port = freePort();
-    // One that tries from before bind() on, as fast as it can.
-    let over = false;
-    const connecting = task.spawn(async () => {
-      while (!over) {
-        try {
-          return await Deno.connect({ hostname: "127.0.0.1", port });
-        } catch (error) {
-          assert(error instanceof Deno.errors.ConnectionRefused);
-        }
-      }
-    });
-    for (let n = 0; n < 3; n++) await turn();
-    socket.bind(server, "127.0.0.1", port);
-    for (let turns = n % 4; turns > 0; turns--) await turn();
-    socket.listen(server);
-    const client = (await task.await(connecting))!;
-    const peer = await task.await(socket.accept(server));
-    assertEquals(socket.getpeer(peer)[1], (client.localAddr as Deno.NetAddr).port);
-    over = true;
-    client.close();
-    [peer, server].forEach(socket.close);
+/**
+ * What a client in a thread of its own does: tries a port as fast as it can until it is let in, and tells
+ * whether anybody then serves it.
+ */
+const EAGER_CLIENT = `onmessage = async ({ data: port }) => {
+  for (let tried = false;;) {
+    try {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      const n = await conn.read(new Uint8Array(1)).catch(() => null);
+      conn.close();
+      return postMessage(n === 1 ? "served" : "dropped");
+    } catch {
+      if (!tried) postMessage("trying");
+      tried = true;
+    }
   }
+};`;
+
+test("bind() and listen() drop no client that connects in between", async () => {
+  const worker = new Worker(`data:text/javascript,${encodeURIComponent(EAGER_CLIENT)}`, {
+    type: "module",
+  });
+  const next = () =>
+    new Promise<string>((resolve) => worker.onmessage = ({ data }) => resolve(data));
+  const outcomes = [];
+  for (let n = 0; n < 100; n++) {
+    const port = freePort();
+    const trying = next();
+    worker.postMessage(port);
+    await trying;
+    const outcome = next();
+    const server = create();
+    socket.bind(server, "127.0.0.1", port);
+    socket.listen(server);
+    const serving = socket.serve(server, (id) => task.await(socket.send(id, "x")));
+    outcomes.push(await outcome);
+    socket.close(server);
+    await task.await(serving);
+  }
+  worker.terminate();
+  assertEquals(outcomes.filter((outcome) => outcome !== "served"), []);
+});
+
+test("bind() lets a client wait that connects before listen()", async () => {
+  const server = create();
+  socket.bind(server, "127.0.0.1");
+  const client = await socket.tcpconnect(...socket.getlocal(server));
+  socket.send(client, "early");
+  await turn();
+  socket.listen(server);
+  const peer = await task.await(socket.accept(server));
+  assertEquals(textOf(await task.await(socket.recv(peer))), "early");
 });
 
 test("bind() holds the address until the socket is closed", async () => {

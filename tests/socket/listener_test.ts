@@ -200,7 +200,7 @@ const ofOneConnection = [
 for (const code of ofOneConnection) {
   test(`accept() takes the next connection when the system says ${code} of one`, async () => {
     const server = socket.tcpserver("127.0.0.1", 0);
-    const failing = failAccepts(Object.assign(new Error("one"), { code }), 3);
+    using failing = failAccepts(Object.assign(new Error("one"), { code }), 3);
     const accepting = socket.accept(server);
     const client = await socket.tcpconnect(...socket.getlocal(server));
     const peer = await task.await(accepting);
@@ -211,11 +211,11 @@ for (const code of ofOneConnection) {
 test("accept() knows the number of an error that Deno has no name for", async () => {
   if (Deno.build.os !== "linux") return console.log("skipped: the numbers are those of Linux");
   const server = socket.tcpserver("127.0.0.1", 0);
-  failAccepts(new Error("Machine is not on the network (os error 64)"), 1);
+  using _one = failAccepts(new Error("Machine is not on the network (os error 64)"), 1);
   const accepting = socket.accept(server);
   await socket.tcpconnect(...socket.getlocal(server));
   assertEquals(socket.isopen(await task.await(accepting)), true);
-  failAccepts(new Error("Quota exceeded (os error 122)"), 1);
+  using _all = failAccepts(new Error("Quota exceeded (os error 122)"), 1);
   assertEquals(await codeOf(socket.accept(server)), "EUNKNOWN");
 });
 
@@ -224,18 +224,18 @@ for (
 ) {
   test(`accept() faults when the system says ${code}`, async () => {
     const server = socket.tcpserver("127.0.0.1", 0);
-    failAccepts(Object.assign(new Error("all"), { code }), 1);
+    using _failing = failAccepts(Object.assign(new Error("all"), { code }), 1);
     assertEquals(await codeOf(socket.accept(server)), code);
   });
 }
 
 /** Makes the next accepts of the system's fail. */
-function failAccepts(error: Error, count: number): { calls: number } {
+function failAccepts(error: Error, count: number): Disposable & { calls: number } {
   const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const prototype = Object.getPrototypeOf(probe);
   probe.close();
   const { accept } = prototype;
-  const failing = { calls: 0 };
+  const failing = { calls: 0, [Symbol.dispose]: () => void (prototype.accept = accept) };
   prototype.accept = () => {
     if (++failing.calls === count) prototype.accept = accept;
     return Promise.reject(error);
