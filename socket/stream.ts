@@ -53,6 +53,8 @@ export class Stream extends Handle {
   /** The options of the system's socket, as they were last set. */
   noDelay = true;
   keepAlive = false;
+  /** The load balancer that passed it on, if one did. */
+  proxy: Address | undefined = undefined;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
   /** The accept or connect that gave this connection, until the program works with it. */
@@ -74,6 +76,13 @@ export class Stream extends Handle {
     this.local = local;
     this.remote = remote;
     this.session = session;
+  }
+
+  /** A load balancer passed it on; `first` came with its header. */
+  passedOn(proxy: Address, first: Uint8Array): void {
+    this.proxy = proxy;
+    this.receiver.unrecv(first);
+    this.receiver.bytes += first.length;
   }
 
   /** Whether the bytes travel encrypted. */

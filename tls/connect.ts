@@ -14,7 +14,7 @@ import { checkClient, type TlsClientOptions } from "./options.ts";
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
  * @param sni The name to ask the server for, which its certificate must be for; `""` means `host`.
- * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: none),
+ * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000),
  * `signal`, `unsafelyIgnoreHostname`.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
@@ -86,12 +86,12 @@ export function connect(
   sni: string = "",
   options: TlsClientOptions = {},
 ): TaskId<SocketId> {
-  checkRemoteHost(host);
+  host = checkRemoteHost(host);
   checkRemotePort(port);
   const name = checkServerName("sni", sni) ?? withoutBrackets(host);
   const plan = checkClient("connect", options);
   return dial([host, port], plan, async (signal) => {
-    const opened = await openTcp(host, port, true, signal);
+    const opened = await openTcp(host, port, {}, signal);
     const { transport, session } = await secureClient(opened.transport, name, plan, signal);
     return { ...opened, transport, session };
   });

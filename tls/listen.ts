@@ -5,6 +5,7 @@ import { checkHost, checkPort } from "../socket/check.ts";
 import { translate } from "../socket/error.ts";
 import { Listener } from "../socket/listener.ts";
 import { getListener } from "../socket/lookup.ts";
+import { listenAt } from "../socket/tcp.ts";
 import { NativeSource, NodeSource, TlsAcceptor } from "./acceptor.ts";
 import { isNative } from "./backend.ts";
 import { type CheckedPair, checkPair } from "./certificate.ts";
@@ -55,20 +56,23 @@ export function tcpserver(
   port: number,
   options: number | TlsListenOptions = {},
 ): SocketId {
-  checkHost(host);
+  host = checkHost(host);
   checkPort(port);
   if (typeof options === "number") options = { backlog: options };
   const plan = checkServer("listen", options, ["backlog"]);
-  const place = { hostname: host || "0.0.0.0", port, backlog: options.backlog ?? 128 };
+  const backlog = options.backlog ?? 128;
   const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];
   try {
-    const source = isNative(plan)
-      ? new NativeSource(place, plan, pairs[0])
-      : new NodeSource(place, plan, pairs);
+    const source = listenAt(host, (hostname) => {
+      const place = { hostname, port, backlog };
+      return isNative(plan)
+        ? new NativeSource(place, plan, pairs[0])
+        : new NodeSource(place, plan, pairs);
+    });
     const acceptor = new TlsAcceptor(source, plan.handshakeTimeout);
     return new Listener(acceptor, addressOf(source.addr)).id;
   } catch (cause) {
-    throw translate(cause, "listen", { local: [place.hostname, port] });
+    throw translate(cause, "listen", { local: [host || "::", port] });
   }
 }
 

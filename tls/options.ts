@@ -10,6 +10,7 @@ import {
   wrongRange,
   wrongType,
 } from "../task/check.ts";
+import { CONNECT_TIMEOUT } from "../socket/dial.ts";
 import { failure } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
 import { CertificateError } from "./certificate_error.ts";
@@ -30,7 +31,7 @@ export interface TlsClientOptions {
   /**
    * The longest that it may take until the handshake is done, in milliseconds.
    *
-   * @default {Infinity}
+   * @default {30_000}
    */
   timeout?: number;
   /** Gives up, with the signal's reason, when it aborts. */
@@ -120,7 +121,7 @@ export function checkClient(
   known: readonly string[] = [],
 ): ClientPlan {
   checkOptions(options, [...known, ...CLIENT]);
-  const { alpn, timeout = Infinity, signal, unsafelyIgnoreHostname = false } = options;
+  const { alpn, timeout = CONNECT_TIMEOUT, signal, unsafelyIgnoreHostname = false } = options;
   checkTimeout("timeout", timeout);
   if (signal !== undefined) checkSignal("signal", signal);
   checkBoolean("unsafelyIgnoreHostname", unsafelyIgnoreHostname);
