@@ -45,7 +45,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array> {
+export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array<ArrayBuffer>> {
   checkMax(max);
   const stream = findStream(id);
   return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
@@ -83,10 +83,10 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
-  checkInto(buffer);
+  const into = checkInto(buffer);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvInto", id);
-  return stream.receiver.receive("recvInto", buffer.length, buffer);
+  return stream.receiver.receive("recvInto", into.length, into);
 }
 
 /**
@@ -115,7 +115,10 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function peek(id: SocketId, max: number = DEFAULT_MAX): Uint8Array | undefined {
+export function peek(
+  id: SocketId,
+  max: number = DEFAULT_MAX,
+): Uint8Array<ArrayBuffer> | undefined {
   checkMax(max);
   return getStream("peek", id).receiver.peek(max);
 }
@@ -156,7 +159,8 @@ export function checkMax(max: number): void {
 }
 
 /** Where a receive may put it. */
-export function checkInto(buffer: Uint8Array): void {
-  checkBuffer("buffer", buffer);
-  if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
+export function checkInto(buffer: Uint8Array): Uint8Array {
+  const plain = checkBuffer("buffer", buffer);
+  if (plain.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
+  return plain;
 }

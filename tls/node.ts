@@ -102,6 +102,14 @@ export class NodeTransport implements Transport {
     }
   }
 
+  ref(): void {
+    this.#carrier.ref?.();
+  }
+
+  unref(): void {
+    this.#carrier.unref?.();
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
     try {
       for (;;) {

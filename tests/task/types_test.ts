@@ -18,14 +18,14 @@ function gives<R>() {
 const id: socket.SocketId = 1;
 
 Deno.test("await() is typed by the task when a socket function gave it", () => {
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(id)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id)));
   gives<Promise<number>>()(() => task.await(socket.send(id, "x")));
   gives<Promise<number>>()(() => task.await(socket.recvInto(id, new Uint8Array(1))));
   gives<Promise<socket.SocketId>>()(() => task.await(socket.accept(id)));
   gives<Promise<socket.SocketId>>()(() => task.await(socket.connect("localhost", 1)));
   gives<Promise<void>>()(() => task.await(socket.shutdown(id)));
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(id), { timeout: 1 }));
-  gives<Uint8Array | undefined>()(() => task.result(socket.recv(id)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id), { timeout: 1 }));
+  gives<Uint8Array<ArrayBuffer> | undefined>()(() => task.result(socket.recv(id)));
   gives<unknown>()(() => task.error(socket.recv(id)));
 });
 
@@ -41,7 +41,7 @@ Deno.test("plain numbers pass wherever an ID is wanted", async () => {
   const plain: number = task.spawn(() => 1);
   assertEquals(await task.await(plain), 1);
   gives<Promise<unknown>>()(() => task.await(plain));
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(plain)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(plain)));
   assertEquals(task.status(plain), "Unknown");
   const back: number = socket.send(plain, "x");
   task.forget(back);
