@@ -5,11 +5,10 @@
  * the others queue, and when the write ends the small ones at the front are joined into one chunk
  * and written together: a burst of a thousand sends costs a handful of system calls.
  *
- * Small data is copied at the call, so its array is the caller's again at once, and a small array,
- * which V8 keeps without an ArrayBuffer, need not be given one. What begins alone is copied to memory
- * that serves one write after the other. Larger data is written from the caller's own memory: should
- * that be taken away meanwhile, the rest cannot be sent, and the sending side is broken. Only memory
- * that may shrink is never worked on: it is copied, whatever its size.
+ * What is small is written from memory that serves one write after the other: V8 keeps small arrays
+ * without an ArrayBuffer, and to make one costs more than to copy them. The rest is written from the
+ * caller's own memory. Should that be taken away meanwhile, what is left of it cannot be sent, and
+ * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
  *
  * What has begun goes out whole: the chunk is the writer's, whatever becomes of its tasks. A
  * cancelled task that has begun is only unlinked from `#begun`; one that has not begun is unlinked
@@ -24,10 +23,9 @@ import { complete, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import type { TaskId } from "../task/id.ts";
 import { isResizable } from "./check.ts";
-import { copyPart } from "./copy.ts";
 import type { Stream } from "./stream.ts";
 
-/** Up to here data is copied at the call. */
+/** Up to here a send that is written by itself is copied, too. */
 const SMALL = 512;
 /** Up to here copying byte by byte is faster than a call. */
 const FEW = 96;
@@ -94,17 +92,16 @@ export class Sender {
   }
 
   send(data: Uint8Array, kind: string): TaskId<number> {
+    if (data.length > SMALL && isResizable(data)) data = new Uint8Array(data);
     const task = new Task(kind, this.#stream.id, this.#stream);
     if (this.#ending || this.#cause !== undefined) {
       fault(task, this.#broken(kind));
+    } else if (this.#chunk === undefined) {
+      this.#begin(task, data);
     } else {
-      const steady = data.length > SMALL && isResizable(data) ? new Uint8Array(data) : data;
-      if (this.#chunk === undefined) this.#begin(task, steady);
-      else {
-        task.argument = data.length > SMALL ? steady : copyPart(data, 0, data.length);
-        task.count = data.length;
-        this.#queue.push(task);
-      }
+      task.argument = data;
+      task.count = data.length;
+      this.#queue.push(task);
     }
     return task.id;
   }
