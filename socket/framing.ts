@@ -107,7 +107,8 @@ export function recvUntil(
  *
  * Cancel safety: loses nothing. What has come stays for the next receive.
  *
- * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`.
+ * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`, or than
+ * a string can be (512 MiB).
  *
  * @param id A connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.
