@@ -1,7 +1,7 @@
 // What the compiler knows. These tests fail when this file does not type-check.
 
 import { assertEquals } from "@std/assert";
-import { socket, task } from "../../mod.ts";
+import { socket, task, tls } from "../../mod.ts";
 import { leaveNothing } from "./helpers.ts";
 
 leaveNothing();
@@ -27,6 +27,27 @@ Deno.test("await() is typed by the task when a socket function gave it", () => {
   gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id), { timeout: 1 }));
   gives<Uint8Array<ArrayBuffer> | undefined>()(() => task.result(socket.recv(id)));
   gives<unknown>()(() => task.error(socket.recv(id)));
+});
+
+Deno.test("received bytes pass wherever the Web wants an array of its own", () => {
+  const use = async () => {
+    const all = await task.all([
+      socket.recv(id),
+      socket.recvExact(id, 1),
+      socket.recvUntil(id, ";"),
+      tls.recv(id),
+      tls.recvExact(id, 1),
+      tls.recvUntil(id, ";"),
+    ]);
+    const error = task.error(socket.recvExact(id, 1)) as socket.SocketError;
+    for await (const chunk of socket.streams(id).readable) all.push(chunk);
+    for (const data of [...all, socket.peek(id)!, tls.peek(id)!, error.partial!]) {
+      new Response(data);
+      new Blob([data]);
+      await crypto.subtle.digest("SHA-256", data);
+    }
+  };
+  assertEquals(typeof use, "function");
 });
 
 Deno.test("await() is typed by the function when spawn() gave the task", () => {
