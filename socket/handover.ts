@@ -1,4 +1,3 @@
-import type { TaskId } from "../task/id.ts";
 import {
   addWaiter,
   claim,
@@ -13,15 +12,14 @@ import {
  * Claims a task's result and has it used at the very moment that the task completes. Behind an await
  * others would come in between: what they receive, send or cancel would be out of order.
  *
- * @param id A task that was begun in this turn.
+ * @param task A task that was begun in this turn.
  * @returns What the function gives; rejects with the fault of the task, or with what it throws.
  */
-export function handOver<T, R>(id: TaskId<T>, use: (value: T) => R): Promise<R> {
+export function handOver<T, R>(task: Task, use: (value: T) => R): Promise<R> {
   return new Promise((resolve, reject) => {
-    const task = find(id)!;
     const waiter = new Handover(use as (value: unknown) => R, resolve, reject);
     if (task.state === RUNNING) return addWaiter(task, waiter);
-    claim(task);
+    if (find(task.id) === task) claim(task);
     waiter.settled(task);
   });
 }

@@ -99,6 +99,11 @@ export class Receiver {
 
   /** A receive: `argument` is the buffer of a recvInto, a `Demand`, or nothing. */
   receive<T>(kind: string, max: number, argument?: Uint8Array | Demand): TaskId<T> {
+    return this.begin(kind, max, argument).id;
+  }
+
+  /** The same, for whoever must not lose it if nothing unclaimed is kept. */
+  begin(kind: string, max: number, argument?: Uint8Array | Demand): Task {
     const task = new Task(kind, this.#stream.id, this.#stream);
     task.count = max;
     task.argument = argument;
@@ -109,7 +114,7 @@ export class Receiver {
       if (this.#unreferenced) this.#reference();
       if (this.#waiting.size === 1) this.#read();
     }
-    return task.id;
+    return task;
   }
 
   /** What a recv of `max` bytes would give now; `undefined` if it would wait. */

@@ -125,15 +125,15 @@ class Relay implements Owner {
     to: Stream,
     buffer: Uint8Array | undefined,
   ): Promise<TaskId<number> | undefined> {
-    const id = receiver.receive<Uint8Array | number>("recv", CHUNK, buffer);
-    this.#receiving.add(id);
+    const task = receiver.begin("recv", CHUNK, buffer);
+    this.#receiving.add(task.id);
     try {
-      return await handOver(id, (received) => {
+      return await handOver(task, (received: Uint8Array | number) => {
         const data = typeof received === "number" ? buffer!.subarray(0, received) : received;
         return data.length === 0 || to.closed ? undefined : to.sender.send(data, "send");
       });
     } finally {
-      this.#receiving.delete(id);
+      this.#receiving.delete(task.id);
     }
   }
 

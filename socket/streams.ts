@@ -59,7 +59,7 @@ export function streams(id: SocketId): SocketStreams {
 /** What the two streams have in common: when both are done, so is the socket. */
 class Bridge {
   readonly #stream: Stream;
-  #receiving: TaskId<Uint8Array<ArrayBuffer>> | undefined;
+  #receiving: TaskId | undefined;
   #readableDone = false;
   #writableDone = false;
 
@@ -109,8 +109,9 @@ class Bridge {
   async #receive(use: (data: Uint8Array<ArrayBuffer>) => void): Promise<void> {
     try {
       this.#checkOpen("recv");
-      this.#receiving = this.#stream.receiver.receive("recv", CHUNK);
-      await handOver(this.#receiving, use);
+      const task = this.#stream.receiver.begin("recv", CHUNK);
+      this.#receiving = task.id;
+      await handOver(task, use);
     } catch (error) {
       this.#readableEnded();
       throw error;

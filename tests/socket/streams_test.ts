@@ -323,3 +323,15 @@ test("streams() throws when the socket will not do", async ({ client }) => {
   }
   await turn();
 });
+
+test("streams() end and errors are seen when nothing unclaimed is kept", async (bridged) => {
+  const { client, peer, readable } = bridged;
+  const limit = task.setUnclaimedLimit(0);
+  try {
+    socket.shutdown(client);
+    await arrival(peer);
+    assertEquals((await readable.getReader().read()).done, true);
+  } finally {
+    task.setUnclaimedLimit(limit);
+  }
+});
