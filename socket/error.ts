@@ -54,7 +54,7 @@ export class SocketError extends Error {
   /** The other end of the connection; `undefined` if not known. */
   readonly remote: Address | undefined;
   /** What had come when a `recvExact` or `recvUntil` failed: a copy, it is still to be received. */
-  partial: Uint8Array | undefined;
+  partial: Uint8Array<ArrayBuffer> | undefined;
 
   /**
    * Made by the calls of this package.

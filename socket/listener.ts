@@ -4,7 +4,8 @@
  * Theory of operation. As with reads, an accept of the system's cannot be cancelled, so it does not
  * belong to a task: at most one is under way, begun when somebody wants a connection and none is
  * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
- * demand connections wait in the system's backlog.
+ * demand connections wait in the system's backlog. An accept under way that nobody waits for (it was
+ * cancelled, or begun by `hasconnection`) keeps no process alive.
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
@@ -33,6 +34,9 @@ export interface Acceptor {
   readonly dropped: number;
   accept(): Promise<Opened>;
   close(): void;
+  /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /**
@@ -75,6 +79,8 @@ export class Listener extends Handle {
   readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
   #accepting = false;
+  /** The accept under way keeps no process alive. */
+  #unreferenced = false;
   /** A failure that came when no accept was waiting. */
   #cause: unknown = undefined;
   readonly #onConnection = (incoming: Opened) => this.#arrived(incoming);
@@ -96,6 +102,10 @@ export class Listener extends Handle {
       fault(task, this.#translate(cause));
     } else {
       this.#waiting.push(task);
+      if (this.#unreferenced) {
+        this.#unreferenced = false;
+        this.acceptor.ref?.();
+      }
       this.#accept();
     }
     return task.id;
@@ -109,6 +119,7 @@ export class Listener extends Handle {
     if (this.#ready.length > 0) return true;
     this.#cause = undefined;
     this.#accept();
+    this.#rest();
     return false;
   }
 
@@ -126,7 +137,9 @@ export class Listener extends Handle {
     return failure(code, op, { socket: this.id, local: this.local, text });
   }
 
-  cancelled(): void {}
+  cancelled(): void {
+    this.#rest();
+  }
 
   protected release(): void {
     if (this.#waiting.size > 0) {
@@ -136,6 +149,13 @@ export class Listener extends Handle {
     for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
     this.acceptor.close();
+  }
+
+  /** If nobody waits for the accept under way, it must not keep the process alive. */
+  #rest(): void {
+    if (this.#waiting.size > 0 || this.#unreferenced) return;
+    this.#unreferenced = true;
+    this.acceptor.unref?.();
   }
 
   #accept(): void {

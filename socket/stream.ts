@@ -9,7 +9,7 @@ import { type DeferredFault, makeDroppable, type Task } from "../task/record.ts"
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
-import { Demand, Receiver } from "./receiver.ts";
+import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 
 /** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
@@ -22,6 +22,9 @@ export interface Transport {
   closeWrite(): Promise<void>;
   /** Lets go at once; what is under way rejects. */
   close(): void;
+  /** Whether a read keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /** What a transport that does more than carry bytes knows besides: TLS, for one. */
@@ -130,6 +133,6 @@ export class Stream extends Handle {
 
   cancelled(task: Task): void {
     if (task.kind === "shutdown") this.sender.reopen();
-    else if (task.argument instanceof Demand) this.receiver.wake();
+    else if (task.kind.startsWith("recv")) this.receiver.cancelled(task);
   }
 }

@@ -196,6 +196,14 @@ class UnixAcceptor implements Acceptor {
     return { transport, local: [this.#path, 0], remote: addressOf(transport.remoteAddr) };
   }
 
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
+  }
+
   close(): void {
     const isThere = this.#inode !== null && inodeOf(this.#path) === this.#inode;
     if (this.#inode !== null) inodes.delete(this.#inode);

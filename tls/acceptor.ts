@@ -22,6 +22,8 @@ interface Source {
   /** Shows other certificates from now on; gives the source that does. */
   replace(pairs: readonly CheckedPair[]): Source;
   close(): void;
+  ref(): void;
+  unref(): void;
 }
 
 /** The place that a listener has. */
@@ -41,6 +43,8 @@ export class TlsAcceptor implements Acceptor {
   #source: Source;
   #wanted: PromiseWithResolvers<Opened> | undefined;
   #accepting = false;
+  /** Whether an accept keeps the process alive. */
+  #referenced = true;
   /** A failure that came when nothing was wanted. */
   #cause: unknown = undefined;
   #closed = false;
@@ -75,8 +79,19 @@ export class TlsAcceptor implements Acceptor {
       return Promise.reject(cause);
     }
     this.#wanted = Promise.withResolvers();
+    if (this.#referenced) this.#source.ref();
     this.#accept();
     return this.#wanted.promise;
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.#source.ref();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#source.unref();
   }
 
   close(): void {
@@ -140,6 +155,7 @@ export class TlsAcceptor implements Acceptor {
   #take(): PromiseWithResolvers<Opened> | undefined {
     const wanted = this.#wanted;
     this.#wanted = undefined;
+    this.#source.unref(); // the next one may be on its way, but nobody waits for it
     return wanted;
   }
 }
@@ -188,6 +204,14 @@ export class NativeSource implements Source {
     const accepting = this.#accepting;
     this.#listener.close();
     return new NodeSource(this.#place, this.#plan, pairs, accepting);
+  }
+
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
   }
 
   close(): void {
@@ -244,6 +268,14 @@ export class NodeSource implements Source {
   replace(pairs: readonly CheckedPair[]): Source {
     this.#server.replace(pairs);
     return this;
+  }
+
+  ref(): void {
+    this.#listener?.ref();
+  }
+
+  unref(): void {
+    this.#listener?.unref();
   }
 
   close(): void {

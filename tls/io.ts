@@ -105,7 +105,7 @@ export function hasconnection(server: SocketId): boolean {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
+export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recv", id);
   if (objection === undefined) return receiving.recv(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -179,7 +179,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvExact", id);
   if (objection === undefined) return framing.recvExact(id, n);
   framing.checkCount(n);
@@ -221,7 +221,7 @@ export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
   options?: framing.UntilOptions,
-): TaskId<Uint8Array> {
+): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvUntil", id);
   if (objection === undefined) return framing.recvUntil(id, delimiter, options);
   framing.checkDelimiter(delimiter);
@@ -291,7 +291,7 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function peek(id: SocketId, max?: number): Uint8Array | undefined {
+export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | undefined {
   const objection = objectionTo("peek", id);
   if (objection === undefined) return receiving.peek(id, max);
   if (max !== undefined) receiving.checkMax(max);

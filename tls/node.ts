@@ -39,6 +39,8 @@ export class NodeTransport implements Transport {
   #arriving: Promise<Uint8Array | null> | undefined;
   /** Plaintext is wanted, or the handshake still runs. */
   #wanted = true;
+  /** Whether a read keeps the process alive. */
+  #referenced = true;
   /** The duplex wants ciphertext. */
   #asked = false;
   #reading = false;
@@ -102,7 +104,18 @@ export class NodeTransport implements Transport {
     }
   }
 
+  ref(): void {
+    this.#referenced = true;
+    this.#carrier.ref?.();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#carrier.unref?.();
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
+    if (this.#referenced) this.#carrier.ref?.();
     try {
       for (;;) {
         const socket = this.socket!;
@@ -124,6 +137,7 @@ export class NodeTransport implements Transport {
       }
     } finally {
       this.#wanted = false;
+      this.#carrier.unref?.(); // the next ciphertext may be on its way, but nobody waits for it
     }
   }
 

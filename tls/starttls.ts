@@ -167,9 +167,7 @@ class Upgrade implements Owner, Upgrading {
     this.#plan = plan;
     this.#bound = new Bound(this, "starttls", plan);
     stream.upgrade = this;
-    const carrier = stream.transport;
-    stream.transport = NOWHERE;
-    this.#exchange(carrier);
+    this.#exchange(stream.transport);
   }
 
   pending(): Iterable<TaskId> {
@@ -180,6 +178,7 @@ class Upgrade implements Owner, Upgrading {
     const stream = this.#stream;
     const preface = stream.receiver.detach();
     stream.sender.detach();
+    stream.transport = NOWHERE;
     const objection = this.#plan.objection(preface.buffered);
     if (objection !== undefined) {
       carrier.close();
