@@ -75,7 +75,7 @@ export function parseDnsName(text: string): string | undefined {
   const label = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?";
   // All digits at the end is a mistyped IP address (RFC 3696), not a name.
   if (
-    name.length > 251 || !new RegExp(`^(${label}\\.)*${label}$`).test(name) ||
+    wildcard.length + name.length > 253 || !new RegExp(`^(${label}\\.)*${label}$`).test(name) ||
     /(^|\.)\d+$/.test(name)
   ) return undefined;
   return wildcard + name;
