@@ -52,6 +52,8 @@ export interface ListenerRecord {
   readonly handshaking: number;
   /** With TLS: connections dropped because the handshake failed or took too long. */
   readonly dropped: number;
+  /** With TLS: until when its certificates are valid, all of them. */
+  readonly validTo: Date | undefined;
   /** Running accepts, in order. */
   readonly pending: readonly TaskId[];
   /** Milliseconds since it began to listen. */
@@ -157,7 +159,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
 }
 
 function describeListener(listener: Listener, age: number): ListenerRecord {
-  const { tls, handshaking, dropped } = listener.acceptor;
+  const { tls, handshaking, dropped, validTo } = listener.acceptor;
   return {
     id: listener.id,
     kind: "listener",
@@ -167,6 +169,7 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     ready: listener.ready,
     handshaking,
     dropped,
+    validTo,
     pending: [...listener.pending()],
     age,
   };

@@ -23,6 +23,8 @@ export interface Acceptor {
   /** Connections in the middle of a handshake, and how many were dropped because of one. */
   readonly handshaking: number;
   readonly dropped: number;
+  /** Until when its certificates are valid, if it has any. */
+  readonly validTo?: Date;
   accept(): Promise<Opened>;
   close(): void;
 }

@@ -49,6 +49,7 @@ export class Sender {
   // One pair of handlers per connection, not per write.
   readonly #onWrite = (n: number) => this.#wrote(n);
   readonly #onError = (cause: unknown) => this.#failed(cause);
+  readonly #onGathered = () => this.attach();
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -62,6 +63,7 @@ export class Sender {
       task.argument = data;
       task.count = data.length;
       if (this.#chunk !== undefined) this.#queue.push(task);
+      else if (this.#stream.session?.joins) this.#gather(task);
       else this.#begin(task, data);
     }
     return task.id;
@@ -127,6 +129,13 @@ export class Sender {
   attach(): void {
     this.#chunk = undefined;
     this.#next();
+  }
+
+  /** Begins with this send at the end of the turn, and with those that have joined it by then. */
+  #gather(task: Task): void {
+    this.#queue.push(task);
+    this.detach();
+    queueMicrotask(this.#onGathered);
   }
 
   /** Faults everything that has not been sent. */

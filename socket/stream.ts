@@ -28,6 +28,8 @@ export interface Transport {
 export interface Session {
   /** What an error of the transport's means; `undefined` if it is one of the network's. */
   explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
+  /** Whether sends of one turn are to be joined even if no write is under way. */
+  readonly joins: boolean;
 }
 
 /** A change of the transport that is under way. */

@@ -81,6 +81,24 @@ export interface TlsServerOptions {
 /** How to listen for TLS connections. */
 export interface TlsListenOptions extends TlsServerOptions {
   /**
+   * Serves by Deno's own TLS, with about half the CPU time. It has one certificate, which cannot be
+   * replaced ({@linkcode setcerts} throws `EOPNOTSUPP`), and takes neither `requestCert` nor
+   * `maxHandshakes`. Nagle's algorithm is on: a send that follows another one, a turn or more later,
+   * waits until the peer has acknowledged the first, which may take 40 ms; sends of one turn are
+   * joined. And a client that does not finish its handshake keeps its descriptor until it goes, whatever
+   * `handshakeTimeout` says: not for servers that strangers can reach.
+   *
+   * @default {false}
+   */
+  native?: boolean;
+  /**
+   * How many clients may be connected that have not sent their ClientHello, 1 to 2³²−1: past that, the one
+   * that has been silent longest is dropped.
+   *
+   * @default {1000}
+   */
+  maxHandshakes?: number;
+  /**
    * How many connections the system lets wait for an accept, 1 to 65535.
    *
    * @default {128}
@@ -105,12 +123,12 @@ export interface ClientPlan {
 export interface ServerPlan {
   /** None if none was given. */
   readonly pairs: CheckedPair[];
-  /** Whether they were given as a list, which may be replaced. */
-  readonly listed: boolean;
+  readonly native: boolean;
   readonly alpn: string[] | undefined;
   /** The issuers of client certificates; `undefined` if none is asked for. */
   readonly clientCa: string[] | undefined;
   readonly handshakeTimeout: number;
+  readonly maxHandshakes: number;
 }
 
 export function checkClient(
@@ -141,9 +159,12 @@ export function checkServer(
 ): ServerPlan {
   checkOptions(options, [...known, ...SERVER]);
   const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog } = options;
+  const { native = false, maxHandshakes } = options;
   checkBoolean("requestCert", requestCert);
   checkTimeout("handshakeTimeout", handshakeTimeout);
   if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
+  checkBoolean("native", native);
+  if (maxHandshakes !== undefined) checkInteger("maxHandshakes", maxHandshakes, 1, 2 ** 32 - 1);
   checkAlpn(alpn);
   const pair = checkCertAndKey(op, options);
   if (pair !== undefined && certs !== undefined) {
@@ -153,13 +174,28 @@ export function checkServer(
   if (ca !== undefined && !requestCert) {
     throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
   }
+  if (native) checkNative(options);
   return {
     pairs: pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair],
-    listed: certs !== undefined,
+    native,
     alpn,
     clientCa: requestCert ? ca ?? [] : undefined,
     handshakeTimeout,
+    maxHandshakes: maxHandshakes ?? 1000,
   };
+}
+
+/** What Deno's own TLS cannot serve. */
+function checkNative({ requestCert, certs, maxHandshakes }: TlsListenOptions): void {
+  const cannot = requestCert
+    ? '"requestCert"'
+    : certs !== undefined && certs.length > 1
+    ? "more than one certificate"
+    : maxHandshakes !== undefined
+    ? '"maxHandshakes"'
+    : undefined;
+  if (cannot === undefined) return;
+  throw new TypeError(`Deno's own TLS knows no ${cannot}: leave "native" out`);
 }
 
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {

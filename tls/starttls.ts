@@ -21,10 +21,11 @@ import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
 import { faulted, findStream, refuse } from "../socket/lookup.ts";
 import type { Stream, Transport, Upgrading } from "../socket/stream.ts";
-import { NodeServer, secureClient, type Secured } from "./backend.ts";
+import { secureClient, secureServer } from "./backend.ts";
 import { TlsError } from "./codes.ts";
 import { checkServerName } from "./connect.ts";
 import type { Preface } from "./node.ts";
+import type { Secured } from "./secured.ts";
 import {
   checkClient,
   checkServer,
@@ -117,10 +118,8 @@ function serverPlan(options: TlsServerOptions): Plan {
   if (plan.pairs.length === 0) throw new TypeError('Give "certs", or "cert" and "key"');
   return {
     timeout: plan.handshakeTimeout,
-    objection: (buffered) =>
-      looksLikeHello(buffered) ? undefined : "received clear text where a handshake was expected",
-    secure: (_stream, carrier, signal, preface) =>
-      new NodeServer(plan, plan.pairs).secure(carrier, signal, preface),
+    objection: () => undefined, // what was received must be a ClientHello: it is read as one
+    secure: (_stream, carrier, signal, preface) => secureServer(carrier, plan, signal, preface),
   };
 }
 
@@ -137,11 +136,6 @@ function clientPlan(options: StarttlsClientOptions): Plan {
     secure: (stream, carrier, signal, preface) =>
       secureClient(carrier, name ?? stream.host ?? stream.remote[0], plan, signal, preface),
   };
-}
-
-/** Whether these may be the first bytes of a ClientHello: a handshake record of SSL 3 or TLS. */
-function looksLikeHello(bytes: Uint8Array): boolean {
-  return (bytes.length < 1 || bytes[0] === 0x16) && (bytes.length < 2 || bytes[1] === 0x03);
 }
 
 /** Stands in for the transport while it is exchanged. The halves stand still, so nothing calls it. */
