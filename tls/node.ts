@@ -214,9 +214,7 @@ export class NodeTransport implements Transport {
   }
 
   async closeWrite(): Promise<void> {
-    await new Promise<void>((resolve) => this.#socket!.end(() => resolve()));
-    await turn(); // close_notify reaches the wire in a later turn
-    await this.#idle();
+    await this.#lastWords(true);
     if (this.#broken !== undefined) throw this.#broken;
     if (!this.#closed) await this.#carrier.closeWrite();
   }
@@ -226,25 +224,28 @@ export class NodeTransport implements Transport {
     this.#closed = true;
     // Behind what the peer does not take there is no room for last words.
     const clogged = this.#write !== undefined;
-    if (this.#secure && !clogged && (this.#error ?? this.#broken) === undefined) {
-      this.#socket!.end(); // sends close_notify
-    }
+    const failed = (this.#error ?? this.#broken) !== undefined;
     this.failed(new TlsError("ECONNABORTED", "socket was closed"));
     this.#write?.reject(this.#error);
-    this.#leave(clogged);
+    this.#leave(clogged ? turn() : this.#lastWords(this.#secure && !failed));
   }
 
-  async #leave(clogged: boolean): Promise<void> {
-    await turn();
-    if (this.#writing && !clogged) {
-      const timer = setTimeout(() => this.#drained?.resolve(), LINGER);
-      await this.#idle();
-      clearTimeout(timer);
-    }
+  async #leave(lastWords: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LINGER);
+    await Promise.race([lastWords, promise]);
+    clearTimeout(timer);
     this.#socket?.destroy();
     this.#wire.closed();
     this.#held.length = 0;
     this.#carrier.close();
+  }
+
+  /** Resolves when the last that there is to say has been written: close_notify, or an alert. */
+  async #lastWords(clean: boolean): Promise<void> {
+    if (clean) await new Promise<void>((resolve) => this.#socket!.end(() => resolve()));
+    await turn(); // they reach the wire in a later turn
+    await this.#idle();
   }
 
   /** Resolves when all ciphertext has been written, or never will be. */
