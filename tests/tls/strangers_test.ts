@@ -26,7 +26,7 @@ for (const door of doorNames) {
     name: `nothing is left of strangers of any kind [${door}]`,
     ignore: !canCount,
     fn: async () => {
-      const args = ["run", "-A", "--v8-flags=--expose-gc", strangers, door, "200"];
+      const args = ["run", "-A", "--v8-flags=--expose-gc", strangers, door, "100"];
       // What a timer holds does not end, and fails the test.
       const signal = AbortSignal.timeout(60_000);
       const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, signal }).output();
@@ -176,7 +176,7 @@ for (const door of ["listener", "starttls"]) {
       await assertCarries(client, peer, 100);
       [peer, client].forEach(tls.close);
     };
-    for (const size of [1, 2, 5, 6, 100, 511]) await connect(size);
+    for (const size of [1, 5, 200]) await connect(size);
     socket.close(listener);
   });
 }
