@@ -9,9 +9,9 @@ import {
   wrongRange,
   wrongType,
 } from "../task/check.ts";
-import { failure } from "../socket/error.ts";
+import { translate } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
-import { CertificateError } from "./certificate_error.ts";
+import { TlsError } from "./codes.ts";
 import type { CertificatePair } from "./x509.ts";
 
 export type { CertificatePair };
@@ -164,7 +164,9 @@ export function checkServer(
 
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {
   if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
-  if (certs.length === 0) throw wrongRange("certs", "at least one certificate", "none");
+  if (certs.length === 0) {
+    throw new RangeError('"certs" must hold at least one certificate: current value is []');
+  }
   return certs.map((pair) => {
     checkOptions(pair, ["cert", "key"]);
     return certified(op, () => checkPair(pair));
@@ -214,7 +216,6 @@ function certified<T>(op: string, check: () => T): T {
   try {
     return check();
   } catch (cause) {
-    if (!(cause instanceof CertificateError)) throw cause;
-    throw failure(cause.code, op, { text: cause.message, cause });
+    throw cause instanceof TlsError ? translate(cause, op, {}) : cause;
   }
 }
