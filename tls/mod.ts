@@ -65,11 +65,21 @@ export { info } from "./info.ts";
 export { selfsigned } from "./selfsigned.ts";
 export type { PeerCertificate, TlsInfo } from "./session.ts";
 export type {
+  CertificateList,
   CertificatePair,
+  OwnCertificate,
+  ServerCertificate,
   StarttlsClientOptions,
+  StarttlsClientSettings,
+  StarttlsOptions,
+  StarttlsServerOptions,
+  StarttlsServerSettings,
   TlsClientOptions,
+  TlsClientSettings,
   TlsListenOptions,
+  TlsListenSettings,
   TlsServerOptions,
+  TlsServerSettings,
 } from "./options.ts";
 export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
 export type { Side } from "../socket/stream.ts";
