@@ -160,7 +160,8 @@ function serverPlan(options: StarttlsServerOptions): Plan {
 
 function clientPlan(options: StarttlsClientOptions): Plan {
   const plan = checkClient("starttls", options, OPTIONS.client);
-  const name = checkServerName("host", options.host ?? "");
+  const { host = "" } = options;
+  const name = checkServerName("host", host);
   return {
     timeout: plan.timeout,
     signal: plan.signal,
