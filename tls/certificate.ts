@@ -26,6 +26,9 @@ import type { CertificatePair } from "./x509.ts";
 /** OpenSSL takes no longer chain of a peer's, and others take less. */
 const MAX_CHAIN = 100 * 1024;
 
+/** A key of RSA with 16,384 bits takes 9 KiB. */
+const MAX_KEY = 64 * 1024;
+
 /** A pair that was checked; its texts are PEM and nothing else. */
 export interface CheckedPair extends CertificatePair {
   /** The DNS names and IP addresses of the first certificate, lower case. */
@@ -170,6 +173,9 @@ function readKey(text: string): { pem: string; object: KeyObject } {
     );
   }
   if (block.label === "ENCRYPTED PRIVATE KEY") throw encrypted("key");
+  if (block.bytes.length > MAX_KEY) {
+    throw garbled("key", "private key", undefined, `, ${block.bytes.length} bytes of it`);
+  }
   const pem = encodePem(block.label, block.bytes);
   let object: KeyObject;
   try {

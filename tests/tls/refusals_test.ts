@@ -12,8 +12,10 @@ import {
   clientKinds,
   inDays,
   type Independent,
+  serverKinds,
   serveTcp,
   serveTls,
+  settled,
 } from "./helpers.ts";
 
 // What this module cannot issue: fixed samples, made by OpenSSL, valid to 2126. One key for all.
@@ -254,3 +256,40 @@ Deno.test("toTlsError() knows the texts of older versions, too", () => {
   assertEquals(codeOf("invalid peer certificate: Revoked"), "CERT_REVOKED");
   assertEquals(codeOf("invalid peer certificate: whatever"), "CERT_REJECTED");
 });
+
+for (const [kind, serve] of serverKinds) {
+  for (const [what, dates] of [["has expired", expired], ["is not valid yet", early]] as const) {
+    test(`tcpserver() and setcerts() serve a certificate that ${what}, for clients to refuse [${kind}]`, async () => {
+      const outdated = authority.issue(["server.test"], dates);
+      const server = tls.tcpserver("127.0.0.1", 0, serve(outdated));
+      const accepting = tls.accept(server);
+      const error = await refusal({ address: tls.getlocal(server) } as Independent, { ca });
+      assertEquals(error.code, dates === expired ? "CERT_HAS_EXPIRED" : "CERT_NOT_YET_VALID");
+      const renewed = authority.issue(["server.test"], dates);
+      tls.setcerts(server, renewed);
+      assertEquals(tls.certificate(server), renewed.cert);
+      tls.close(server);
+      await settled(accepting);
+    });
+  }
+}
+
+test("starttls() and tcpconnect() take a certificate of one's own that has expired", async () => {
+  const outdated = authority.issue(["server.test"], expired);
+  await using server = serveTls(authority.issue(["server.test"]));
+  tls.close(await tls.tcpconnect(...server.address, "server.test", { ca, ...outdated }));
+  const [client, peer] = await connectedInClear();
+  const serving = socket.starttls(peer, outdated);
+  const upgrading = socket.starttls(client, { host: "server.test", ca });
+  const error = await task.await(upgrading).catch((error) => error);
+  assertEquals(error.code, "CERT_HAS_EXPIRED");
+  await settled(serving);
+});
+
+async function connectedInClear(): Promise<[client: socket.SocketId, peer: socket.SocketId]> {
+  const listener = socket.tcpserver("127.0.0.1", 0);
+  const client = await socket.tcpconnect(...socket.getlocal(listener));
+  const peer = await task.await(socket.accept(listener));
+  socket.close(listener);
+  return [client, peer];
+}
