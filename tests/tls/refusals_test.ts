@@ -10,6 +10,7 @@ import {
   authority,
   ca,
   clientKinds,
+  clientPair,
   inDays,
   type Independent,
   serverKinds,
@@ -126,7 +127,10 @@ const cases: {
   shown: tls.CertificatePair;
   trusted?: string;
   code: string;
+  nodeCode?: string;
   text: string;
+  /** What Node's TLS says; `null` if it takes the certificate, since it is the one that is trusted. */
+  nodeText?: string | null;
 }[] = [
   {
     what: "it has expired",
@@ -150,6 +154,7 @@ const cases: {
     what: "it is a development server's",
     shown: tls.selfsigned(["server.test"]),
     code: "UNABLE_TO_GET_ISSUER_CERT",
+    nodeCode: "DEPTH_ZERO_SELF_SIGNED_CERT",
     text: "(of a development server: what tls.certificate(server) gives there)",
   },
   {
@@ -183,6 +188,7 @@ const cases: {
     shown: issue({ names: ["server.test"], ca: true, ...valid }),
     code: "INVALID_PURPOSE",
     text: "put its own certificate first, or mark a self-signed one CA:FALSE",
+    nodeText: null,
   },
   {
     what: "it is signed with SHA-1",
@@ -196,20 +202,73 @@ const cases: {
     shown: authority.issue(["a.test", "b.test"]),
     code: "ERR_TLS_CERT_ALTNAME_INVALID",
     text: 'not valid for name "server.test"; certificate is only valid for "a.test" or "b.test"',
+    nodeText: "server.test. is not in the cert's altnames: DNS:a.test, DNS:b.test",
   },
 ];
 
-for (const { what, shown, trusted, code, text } of cases) {
-  test(`tcpconnect() says so when it refuses a certificate because ${what}`, async () => {
-    await using server = serveTls(shown);
-    // An authority that signs with its own certificate as the server's is trusted, and refused.
-    const trust = trusted ?? (code === "INVALID_PURPOSE" ? shown.cert : ca);
-    const error = await refusal(server, { ca: trust });
-    assertEquals(error.code, code, error.message);
-    assertStringIncludes(error.message, text);
-    assert(error.message.length < 400, error.message);
-  });
+for (const [kind, own] of clientKinds) {
+  for (const { what, shown, trusted, ...deno } of cases) {
+    const { code, text } = kind === "deno"
+      ? deno
+      : { code: deno.nodeCode ?? deno.code, text: deno.nodeText ?? deno.text };
+    if (kind === "node" && deno.nodeText === null) continue;
+    test(`tcpconnect() says so when it refuses a certificate because ${what} [${kind}]`, async () => {
+      await using server = serveTls(shown);
+      // An authority that shows its own certificate as the server's is trusted, and refused.
+      const trust = trusted ?? (code === "INVALID_PURPOSE" ? shown.cert : ca);
+      const error = await refusal(server, { ca: trust, ...own });
+      assertEquals(error.code, code, error.message);
+      assertStringIncludes(error.message, text);
+      assert(error.message.length < 400, error.message);
+    });
+  }
 }
+
+/** Shows an expired certificate to the first who comes, and does something else with the next. */
+function serveOnce(next: (conn: Deno.TcpConn) => Promise<unknown>): Independent {
+  let first = true;
+  const backend = serveTls(authority.issue(["server.test"], expired));
+  const front = serveTcp(async (conn) => {
+    if (!first) return await next(conn);
+    first = false;
+    const [hostname, port] = backend.address;
+    using onward = await Deno.connect({ hostname, port });
+    await Promise.allSettled([copy(conn, onward), copy(onward, conn)]);
+  });
+  return {
+    address: front.address,
+    async [Symbol.asyncDispose]() {
+      await front[Symbol.asyncDispose]();
+      await backend[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(16384);
+  for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
+    for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+  }
+  await to.closeWrite();
+}
+
+test("tcpconnect() with a certificate says what may be wrong if asking once more does not tell", async () => {
+  await using server = serveOnce(() => Promise.resolve());
+  const error = await refusal(server, { ca, ...clientPair });
+  assertEquals(error.code, "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+  assertStringIncludes(
+    error.message,
+    "it has expired, is not valid yet, is not meant for this use",
+  );
+});
+
+test("tcpconnect() with a certificate asks once more within its own time", async () => {
+  await using server = serveOnce(async (conn) => {
+    while (await conn.read(new Uint8Array(4096)) !== null);
+  });
+  const error = await refusal(server, { ca, ...clientPair, timeout: 1000 });
+  assertEquals(error.code, "ETIMEDOUT");
+});
 
 test("tcpconnect() does not fill the screen with the names of a certificate", async () => {
   const names = Array.from({ length: 500 }, (_, i) => `name${i}.test`);
