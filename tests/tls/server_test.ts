@@ -12,7 +12,6 @@ import {
   clientHello,
   clientKinds,
   clientPair,
-  inDays,
   inspectListener,
   pair,
   refusal,
