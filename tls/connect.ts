@@ -1,13 +1,12 @@
 import { awaitTask } from "../task/await.ts";
-import { checkString, wrongRange } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { checkRemoteHost, checkRemotePort } from "../socket/check.ts";
 import { dial } from "../socket/dial.ts";
-import { openTcp } from "../socket/tcp.ts";
 import type { Address } from "../socket/error.ts";
+import { openTcp } from "../socket/tcp.ts";
 import { secureClient } from "./backend.ts";
 import { TlsError } from "./codes.ts";
-import { parseDnsName, parseIp } from "./names.ts";
+import { checkServerName, withoutBrackets } from "./names.ts";
 import { checkClient, type ClientPlan, type TlsClientOptions } from "./options.ts";
 
 /**
@@ -138,18 +137,3 @@ async function reasonFor(
 }
 
 const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";
-
-/** A name to verify, as it stands in certificates; `undefined` if it is empty. */
-export function checkServerName(parameter: string, name: string): string | undefined {
-  checkString(parameter, name);
-  if (name === "") return undefined;
-  const bare = withoutBrackets(name);
-  const valid = parseIp(bare) === undefined ? parseDnsName(bare) : bare;
-  if (valid === undefined) throw wrongRange(parameter, "a host name or IP address", name);
-  return valid;
-}
-
-/** An IPv6 address may be written as in a URL. */
-function withoutBrackets(host: string): string {
-  return host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
-}

@@ -34,7 +34,7 @@ export type ServerCertificate = (CertificatePair & { certs?: undefined }) | Cert
 
 /** How a client secures its connection, besides its own certificate. */
 export interface TlsClientSettings {
-  /** Certificates to trust besides the system's: PEM, each text one or several. */
+  /** Certificates to trust besides those that Deno trusts: PEM, each text one or several. */
   ca?: string | readonly string[];
   /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
   alpn?: readonly string[];

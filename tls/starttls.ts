@@ -23,7 +23,7 @@ import { faulted, findStream, refuse } from "../socket/lookup.ts";
 import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
 import { NodeServer, secureClient, type Secured } from "./backend.ts";
 import { TlsError } from "./codes.ts";
-import { checkServerName } from "./connect.ts";
+import { checkServerName } from "./names.ts";
 import type { Preface } from "./node.ts";
 import {
   checkClient,
