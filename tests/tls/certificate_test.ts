@@ -8,6 +8,7 @@ import { element, integer, oid, Tag } from "../../tls/der.ts";
 import { decodePem, encodePem } from "../../tls/pem.ts";
 import { selfsigned } from "../../tls/selfsigned.ts";
 import { type CertificatePair, issue } from "../../tls/x509.ts";
+import { serverKinds } from "./helpers.ts";
 
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
@@ -294,17 +295,18 @@ for (const [what, disguise] of Object.entries(disguises)) {
     assertEquals(checkAuthorities(disguise(cert + RSA_CERT)), [cert, RSA_CERT]);
   });
 
-  for (const native of [true, false]) {
-    const engine = native ? "Deno" : "Node";
+  for (const [engine, serve] of serverKinds) {
     Deno.test(`tcpserver() and tcpconnect() work with PEM with ${what} [${engine}]`, async () => {
       const { cert, key } = selfsigned(["a.test"]);
       const own = { cert: disguise(cert), key: disguise(key) };
-      const client = native ? {} : own;
-      const server = tls.tcpserver("127.0.0.1", 0, native ? own : { certs: [own] });
+      const server = tls.tcpserver("127.0.0.1", 0, serve(own));
       const [ip, port] = tls.getlocal(server);
-      const accepting = tls.accept(server);
-      const id = await tls.tcpconnect(ip, port, "a.test", { ca: disguise(cert), ...client });
-      [id, await task.await(accepting), server].forEach(tls.close);
+      for (const options of [{}, own]) {
+        const accepting = tls.accept(server);
+        const id = await tls.tcpconnect(ip, port, "a.test", { ca: disguise(cert), ...options });
+        [id, await task.await(accepting)].forEach(tls.close);
+      }
+      tls.close(server);
     });
   }
 }

@@ -316,21 +316,32 @@ Deno.test("toTlsError() knows the texts of older versions, too", () => {
   assertEquals(codeOf("invalid peer certificate: whatever"), "CERT_REJECTED");
 });
 
-for (const [kind, serve] of serverKinds) {
-  for (const [what, dates] of [["has expired", expired], ["is not valid yet", early]] as const) {
-    test(`tcpserver() and setcerts() serve a certificate that ${what}, for clients to refuse [${kind}]`, async () => {
-      const outdated = authority.issue(["server.test"], dates);
-      const server = tls.tcpserver("127.0.0.1", 0, serve(outdated));
-      const accepting = tls.accept(server);
-      const error = await refusal({ address: tls.getlocal(server) } as Independent, { ca });
-      assertEquals(error.code, dates === expired ? "CERT_HAS_EXPIRED" : "CERT_NOT_YET_VALID");
-      const renewed = authority.issue(["server.test"], dates);
-      tls.setcerts(server, renewed);
-      assertEquals(tls.certificate(server), renewed.cert);
-      tls.close(server);
-      await settled(accepting);
-    });
+for (
+  const [what, dates, code] of [
+    ["has expired", expired, "CERT_HAS_EXPIRED"],
+    ["is not valid yet", early, "CERT_NOT_YET_VALID"],
+  ] as const
+) {
+  const outdated = authority.issue(["server.test"], dates);
+
+  const serves = async (server: socket.SocketId, begin = () => {}) => {
+    const accepting = tls.accept(server);
+    begin();
+    const error = await refusal({ address: tls.getlocal(server) } as Independent, { ca });
+    assertEquals([error.code, tls.certificate(server)], [code, outdated.cert]);
+    tls.close(server);
+    await settled(accepting);
+  };
+
+  for (const [kind, serve] of serverKinds) {
+    test(`tcpserver() serves a certificate that ${what}, for clients to refuse [${kind}]`, () =>
+      serves(tls.tcpserver("127.0.0.1", 0, serve(outdated))));
   }
+
+  test(`setcerts() takes a certificate that ${what}, for clients to refuse`, () => {
+    const server = tls.tcpserver("127.0.0.1", 0, { certs: [authority.issue(["server.test"])] });
+    return serves(server, () => tls.setcerts(server, outdated));
+  });
 }
 
 test("starttls() and tcpconnect() take a certificate of one's own that has expired", async () => {
