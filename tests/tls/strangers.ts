@@ -89,7 +89,7 @@ function listener(options: tls.TlsListenOptions): Door {
   };
 }
 
-function upgrade(options: tls.TlsServerOptions): Door {
+function upgrade(options: tls.StarttlsServerOptions): Door {
   const server = socket.tcpserver("127.0.0.1", 0, 1024);
   let dropped = 0;
   const timeout = limits.handshakeTimeout;
@@ -105,7 +105,7 @@ function upgrade(options: tls.TlsServerOptions): Door {
   };
 }
 
-const doors: Record<string, (options: tls.TlsServerOptions) => Door> = {
+const doors: Record<string, (options: tls.TlsServerSettings) => Door> = {
   "one certificate": (options) => listener({ ...pair, ...options }),
   "three certificates": (options) => listener({ certs: three, ...options }),
   "starttls": (options) => upgrade({ certs: three, ...options }),
