@@ -152,7 +152,7 @@ export class Listener extends Handle {
 
   #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
-    if (proxy !== undefined) stream.passedOn(proxy, first!);
+    if (proxy !== undefined) stream.passedOn(proxy, first);
     this.accepted++;
     complete(task, stream.id, this.#shelf);
     if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;

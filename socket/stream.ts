@@ -78,9 +78,10 @@ export class Stream extends Handle {
     this.session = session;
   }
 
-  /** A load balancer passed it on; `first` came with its header. */
-  passedOn(proxy: Address, first: Uint8Array): void {
+  /** A load balancer passed it on; `first` came with its header and is not encrypted. */
+  passedOn(proxy: Address, first?: Uint8Array): void {
     this.proxy = proxy;
+    if (first === undefined) return;
     this.receiver.unrecv(first);
     this.receiver.bytes += first.length;
   }
