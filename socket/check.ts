@@ -1,16 +1,19 @@
 /** Checks of arguments that only sockets have. */
 import { checkInteger, checkString, wrongRange, wrongType } from "../task/check.ts";
+import { bareHost } from "./ip.ts";
 
 const encoder = new TextEncoder();
 
-export function checkHost(host: unknown): void {
+/** A host to listen on; gives it as the system knows it. */
+export function checkHost(host: unknown): string {
   checkString("host", host);
+  return bareHost(host as string);
 }
 
 /** A host to connect to; to listen on, it may be empty. */
-export function checkRemoteHost(host: unknown): void {
-  checkString("host", host);
+export function checkRemoteHost(host: unknown): string {
   if (host === "") throw wrongRange("host", "a host name or IP address", host);
+  return checkHost(host);
 }
 
 /** A port to listen on; 0 for any free one. */

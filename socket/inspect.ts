@@ -18,8 +18,10 @@ export interface StreamRecord {
   readonly tls: boolean;
   /** The near end. */
   readonly local: Address;
-  /** The far end. */
+  /** The far end; of a connection that a load balancer passed on, the original client. */
   readonly remote: Address;
+  /** The load balancer that passed it on, `undefined` if none did. */
+  readonly proxy: Address | undefined;
   /** Bytes received from the system. */
   readonly bytesIn: number;
   /** Bytes the system has taken. */
@@ -48,9 +50,12 @@ export interface ListenerRecord {
   readonly accepted: number;
   /** How many connections are ready for an accept; those in the system's backlog do not count. */
   readonly ready: number;
-  /** With TLS: connections in the middle of their handshake. */
+  /** Connections whose PROXY header or TLS handshake is not complete. */
   readonly handshaking: number;
-  /** With TLS: connections dropped because the handshake failed or took too long. */
+  /**
+   * Connections that were dropped before they were ready: their PROXY header or handshake was wrong or took
+   * too long, or they were gone already.
+   */
   readonly dropped: number;
   /** With TLS: until when its certificates are valid, all of them. */
   readonly validTo: Date | undefined;
@@ -149,6 +154,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
     tls,
     local: [...stream.local],
     remote: [...stream.remote],
+    proxy: stream.proxy && [...stream.proxy],
     bytesIn: receiver.bytes,
     bytesOut: sender.bytes,
     queuedIn: receiver.buffered,

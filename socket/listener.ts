@@ -11,7 +11,7 @@
 import { complete, discard, fault, Task, unclaimed } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { type Address, codeOf, failure, type SocketError, translate } from "./error.ts";
 import { Handle, handles } from "./handle.ts";
 import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
@@ -20,7 +20,7 @@ import { Stream } from "./stream.ts";
 export interface Acceptor {
   /** Whether its connections are encrypted. */
   readonly tls: boolean;
-  /** Connections in the middle of a handshake, and how many were dropped because of one. */
+  /** Connections that are not ready yet, and how many were dropped before they were. */
   readonly handshaking: number;
   readonly dropped: number;
   /** Until when its certificates are valid, if it has any. */
@@ -30,8 +30,15 @@ export interface Acceptor {
 }
 
 /**
- * What the system says when a connection has failed before it was accepted. It concerns nobody who
- * accepts: accept(2) has programs try again, and so this does.
+ * What the system says when the one connection that it was about to give has failed. It concerns nobody
+ * who accepts, so the next is tried: accept(2) has programs do so with what it calls network errors, and
+ * names more (a firewall that forbids this one, a protocol that does not suit it). Which of them come
+ * depends on the system; none of them can be about a socket that listens for a stream.
+ *
+ * All others are answers to an accept. A shortage (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) leaves the
+ * connection where it was, so trying again at once would go round and round: the program must know.
+ * `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list is unknown,
+ * and not to be swallowed.
  */
 const GONE = new Set([
   "ECONNABORTED",
@@ -40,8 +47,15 @@ const GONE = new Set([
   "EHOSTUNREACH",
   "ENETDOWN",
   "ENETUNREACH",
+  "ENONET",
+  "ENOPROTOOPT",
+  "ENOSR",
   "ENOTCONN",
+  "EOPNOTSUPP",
+  "EPERM",
   "EPROTO",
+  "EPROTONOSUPPORT",
+  "ESOCKTNOSUPPORT",
   "ETIMEDOUT",
 ]);
 
@@ -138,8 +152,9 @@ export class Listener extends Handle {
     if (this.#waiting.size > 0) this.#accept();
   }
 
-  #give(task: Task, { transport, local, remote, session }: Opened): void {
+  #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
+    if (proxy !== undefined) stream.passedOn(proxy, first);
     this.accepted++;
     complete(task, stream.id, this.#shelf);
     if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;
@@ -148,7 +163,7 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    if (!GONE.has((cause as { code?: string }).code ?? "")) {
+    if (!GONE.has(codeOf(cause))) {
       const task = this.#waiting.shift();
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));

@@ -55,6 +55,8 @@ export class Stream extends Handle {
   /** The options of the system's socket, as they were last set. */
   noDelay = true;
   keepAlive = false;
+  /** The load balancer that passed it on, if one did. */
+  proxy: Address | undefined = undefined;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
   /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
@@ -76,6 +78,14 @@ export class Stream extends Handle {
     this.local = local;
     this.remote = remote;
     this.session = session;
+  }
+
+  /** A load balancer passed it on; `first` came with its header and is not encrypted. */
+  passedOn(proxy: Address, first?: Uint8Array): void {
+    this.proxy = proxy;
+    if (first === undefined) return;
+    this.receiver.unrecv(first);
+    this.receiver.bytes += first.length;
   }
 
   /** Whether the bytes travel encrypted. */

@@ -10,10 +10,8 @@
 import type { Opened } from "../socket/dial.ts";
 import type { Address } from "../socket/error.ts";
 import type { Acceptor } from "../socket/listener.ts";
-import type { Transport } from "../socket/stream.ts";
 import type { CheckedPair } from "./certificate.ts";
 import type { ServerPlan } from "./options.ts";
-import type { Secured } from "./secured.ts";
 
 /** Where connections come from, and how they are secured. */
 export interface Source {
@@ -22,7 +20,7 @@ export interface Source {
   readonly pairs: readonly CheckedPair[];
   accept(): Promise<Opened>;
   /** @param greeted Called when the client has said what it wants. */
-  secure(transport: Transport, signal: AbortSignal, greeted: () => void): Promise<Secured>;
+  secure(opened: Opened, signal: AbortSignal, greeted: () => void): Promise<Opened>;
   /** Shows other certificates from now on; tells whether it can. */
   replace(pairs: readonly CheckedPair[]): boolean;
   close(): void;
@@ -30,9 +28,10 @@ export interface Source {
 
 /** The place that a listener has. */
 export interface Place {
-  readonly hostname: string;
+  readonly host: string;
   readonly port: number;
   readonly backlog: number;
+  readonly proxyProtocol: boolean;
 }
 
 export class TlsAcceptor implements Acceptor {
@@ -118,10 +117,10 @@ export class TlsAcceptor implements Acceptor {
     const timer = this.#timeout === Infinity
       ? undefined
       : setTimeout(() => handshake.abort(), this.#timeout);
-    let secured: Secured | undefined;
+    let secured: Opened | undefined;
     try {
       const greeted = () => this.#silent.delete(handshake);
-      secured = await this.source.secure(opened.transport, handshake.signal, greeted);
+      secured = await this.source.secure(opened, handshake.signal, greeted);
     } catch {
       // Counted: that is all the accepting side can do about a stranger.
       if (!this.#closed) this.dropped++;
@@ -129,7 +128,7 @@ export class TlsAcceptor implements Acceptor {
     clearTimeout(timer);
     this.#handshakes.delete(handshake);
     this.#silent.delete(handshake);
-    if (secured !== undefined) this.#finish({ ...opened, ...secured });
+    if (secured !== undefined) this.#finish(secured);
   }
 
   #finish(opened: Opened): void {

@@ -15,7 +15,7 @@ import { checkClient, type ClientPlan, type TlsClientOptions } from "./options.t
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
  * @param sni The name to ask the server for, which its certificate must be for; `""` means `host`.
- * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: none),
+ * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000),
  * `signal`, `unsafelyIgnoreHostname`.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
@@ -88,12 +88,12 @@ export function connect(
   sni: string = "",
   options: TlsClientOptions = {},
 ): TaskId<SocketId> {
-  checkRemoteHost(host);
+  host = checkRemoteHost(host);
   checkRemotePort(port);
   const name = checkServerName("sni", sni) ?? withoutBrackets(host);
   const plan = checkClient("connect", options);
   return dial([host, port], plan, async (signal) => {
-    const opened = await openTcp(host, port, true, signal);
+    const opened = await openTcp(host, port, {}, signal);
     try {
       const { transport, session } = await secureClient(opened.transport, name, plan, signal);
       return { ...opened, transport, session };
@@ -125,7 +125,7 @@ async function reasonFor(
   const timer = setTimeout(() => patience.abort(), PATIENCE);
   const either = AbortSignal.any([signal, patience.signal]);
   try {
-    const { transport: carrier } = await openTcp(...address, true, either);
+    const { transport: carrier } = await openTcp(...address, {}, either);
     const { transport } = await secureClient(carrier, name, { ...plan, pair: undefined }, either);
     transport.close(); // it shows another certificate by now
   } catch (reason) {

@@ -11,6 +11,7 @@ import * as framing from "../socket/framing.ts";
 import { faulted, findListener, findStream } from "../socket/lookup.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
+import * as finishing from "../socket/finish.ts";
 import * as serving from "../socket/serve.ts";
 
 /**
@@ -433,15 +434,55 @@ export function shutdown(id: SocketId): TaskId<void> {
 }
 
 /**
+ * Closes an encrypted connection gently, as `socket.finish`: sends what is queued, then close_notify,
+ * receives and drops until the peer has ended, then closes.
+ *
+ * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended.
+ *
+ * State: of an encrypted connection: → closed. Faults `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF`
+ * if the peer does not end with close_notify (closed all the same), otherwise as `socket.finish`.
+ *
+ * @param id An encrypted connection.
+ * @param options `timeout` in milliseconds (default: 5000).
+ * @returns The task, Completed when the peer has ended and the connection is closed.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `timeout` is out of range.
+ *
+ * @example Say good-bye
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(client, "good-bye");
+ * const finishing = tls.finish(client);
+ * assertEquals((await task.await(tls.recv(peer))).length, 8);
+ * await task.all([finishing, tls.finish(peer)]);
+ * tls.close(server);
+ * ```
+ */
+export function finish(id: SocketId, options: finishing.FinishOptions = {}): TaskId<void> {
+  finishing.checkFinish(options);
+  const objection = objectionTo("finish", id);
+  return objection === undefined ? finishing.finish(id, options) : faulted("finish", id, objection);
+}
+
+/**
  * Accepts for ever and runs a handler for each connection: as `socket.serve`, for encrypted ones, which
  * it is given when their handshake is finished.
  *
- * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds.
+ * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds, then closes
+ * what is left.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.serve`.
  *
  * @param server A TLS listener.
- * @param handler What to do with each connection; it is given its ID and runs as a task.
+ * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as a
+ * task.
  * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
  * @returns The task, which goes on until it is cancelled or the listener closed.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.

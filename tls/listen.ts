@@ -7,7 +7,7 @@ import { TlsAcceptor } from "./acceptor.ts";
 import { openSource } from "./backend.ts";
 import { type CheckedPair, checkPair } from "./certificate.ts";
 import { parseDnsName, parseIp } from "./names.ts";
-import { checkPairs, checkServer, type TlsListenOptions } from "./options.ts";
+import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./options.ts";
 import type { CertificatePair } from "./x509.ts";
 import { selfsigned } from "./selfsigned.ts";
 
@@ -25,7 +25,8 @@ import { selfsigned } from "./selfsigned.ts";
  * @param port The port, 0 for any free one: `getlocal` tells which.
  * @param options The backlog, default 128; or a bag with `cert` and `key`, or `certs`; `alpn`,
  * `ca` and `requestCert` to demand client certificates, `handshakeTimeout` in milliseconds (default:
- * 10,000), `maxHandshakes` (default: 1,000), `backlog`, `native`.
+ * 10,000), `maxHandshakes` (default: 1,000), `backlog`, `proxyProtocol`,
+ * `native`.
  * @returns The listener, which listens already.
  * @throws {TypeError} If an argument has the wrong type, an option is unknown or does not go with
  * `native`.
@@ -53,13 +54,13 @@ export function tcpserver(
   port: number,
   options: number | TlsListenOptions = {},
 ): SocketId {
-  checkHost(host);
+  host = checkHost(host);
   checkPort(port);
   if (typeof options === "number") options = { backlog: options };
-  const plan = checkServer("listen", options, ["backlog", "native", "maxHandshakes"]);
-  const place = { hostname: host || "0.0.0.0", port, backlog: options.backlog ?? 128 };
+  const plan = checkServer("listen", options, LISTENER);
+  const { backlog = 128, proxyProtocol = false } = options;
   const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];
-  const source = openSource(place, plan, pairs);
+  const source = openSource({ host, port, backlog, proxyProtocol }, plan, pairs);
   return new Listener(new TlsAcceptor(source, plan), source.local).id;
 }
 

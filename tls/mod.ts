@@ -46,6 +46,7 @@ export { certificate, setcerts, tcpserver } from "./listen.ts";
 export { connect, tcpconnect } from "./connect.ts";
 export {
   accept,
+  finish,
   hasconnection,
   peek,
   recv,
@@ -85,4 +86,5 @@ export type {
 export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
 export type { Side } from "../socket/stream.ts";
 export type { UntilOptions } from "../socket/framing.ts";
-export type { Handler, ServeOptions } from "../socket/serve.ts";
+export type { FinishOptions } from "../socket/finish.ts";
+export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";

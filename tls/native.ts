@@ -12,6 +12,7 @@ import { addressOf } from "../socket/address.ts";
 import type { Opened } from "../socket/dial.ts";
 import { type Address, translate } from "../socket/error.ts";
 import type { Transport } from "../socket/stream.ts";
+import { listenAt } from "../socket/tcp.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { explain, toTlsError } from "./codes.ts";
 import { parseIp } from "./names.ts";
@@ -53,12 +54,15 @@ export class NativeSource implements Source {
   readonly #listener: Deno.TlsListener;
   readonly #pair: CheckedPair;
 
-  constructor({ hostname, port, backlog }: Place, plan: ServerPlan, pair: CheckedPair) {
-    const options = { hostname, port, tcpBacklog: backlog, cert: pair.cert, key: pair.key };
+  constructor({ host, port, backlog }: Place, plan: ServerPlan, pair: CheckedPair) {
+    const options = { port, tcpBacklog: backlog, cert: pair.cert, key: pair.key };
     try {
-      this.#listener = Deno.listenTls({ ...options, alpnProtocols: plan.alpn });
+      this.#listener = listenAt(
+        host,
+        (hostname) => Deno.listenTls({ ...options, hostname, alpnProtocols: plan.alpn }),
+      );
     } catch (cause) {
-      throw translate(cause, "listen", { local: [hostname, port] });
+      throw translate(cause, "listen", { local: [host || "::", port] });
     }
     this.local = addressOf(this.#listener.addr);
     this.#pair = pair;
@@ -74,8 +78,9 @@ export class NativeSource implements Source {
     return { transport, local, remote };
   }
 
-  secure(transport: Transport, signal: AbortSignal): Promise<Secured> {
-    return finish(transport as Deno.TlsConn, "server", null, signal);
+  async secure(opened: Opened, signal: AbortSignal): Promise<Opened> {
+    const conn = opened.transport as Deno.TlsConn;
+    return { ...opened, ...await finish(conn, "server", null, signal) };
   }
 
   replace(): boolean {

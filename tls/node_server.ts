@@ -11,6 +11,7 @@ import type { Server } from "node:tls";
 import type { Opened } from "../socket/dial.ts";
 import type { Address } from "../socket/error.ts";
 import type { Acceptor } from "../socket/listener.ts";
+import { readProxyHeader } from "../socket/proxy_header.ts";
 import type { Transport } from "../socket/stream.ts";
 import { listenOn } from "../socket/tcp.ts";
 import type { Place, Source } from "./acceptor.ts";
@@ -137,9 +138,11 @@ export class NodeSource implements Source {
   readonly local: Address;
   readonly #server: NodeServer;
   readonly #acceptor: Acceptor;
+  readonly #proxied: boolean;
 
   constructor(place: Place, plan: ServerPlan, pairs: readonly CheckedPair[]) {
     this.#server = new NodeServer(plan, pairs, new Verified());
+    this.#proxied = place.proxyProtocol;
     const { acceptor, local } = listenOn("listen", { ...place, reusePort: false });
     this.#acceptor = acceptor;
     this.local = local;
@@ -153,8 +156,15 @@ export class NodeSource implements Source {
     return this.#acceptor.accept();
   }
 
-  secure(carrier: Transport, signal: AbortSignal, greeted: () => void): Promise<Secured> {
-    return this.#server.secure(carrier, signal, undefined, greeted);
+  async secure(opened: Opened, signal: AbortSignal, greeted: () => void): Promise<Opened> {
+    const { transport, remote } = opened;
+    if (!this.#proxied) {
+      return { ...opened, ...await this.#server.secure(transport, signal, undefined, greeted) };
+    }
+    const { peer, proxy, rest } = await readProxyHeader(transport, remote, signal);
+    const preface = { buffered: rest, arriving: undefined };
+    const secured = await this.#server.secure(transport, signal, preface, greeted);
+    return { ...opened, ...secured, remote: peer, proxy };
   }
 
   replace(pairs: readonly CheckedPair[]): boolean {

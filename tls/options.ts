@@ -9,6 +9,7 @@ import {
   wrongRange,
   wrongType,
 } from "../task/check.ts";
+import { CONNECT_TIMEOUT } from "../socket/dial.ts";
 import { translate } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
 import { TlsError } from "./codes.ts";
@@ -41,7 +42,7 @@ export interface TlsClientSettings {
   /**
    * The longest that it may take until the handshake is done, in milliseconds.
    *
-   * @default {Infinity}
+   * @default {30_000}
    */
   timeout?: number;
   /** Gives up, with the signal's reason, when it aborts. */
@@ -125,7 +126,7 @@ export interface TlsListenSettings extends TlsServerSettings {
   /**
    * Serves by Deno's own TLS, with about half the CPU time. It has one certificate, which cannot be
    * replaced ({@linkcode setcerts} throws `EOPNOTSUPP`), and takes neither `requestCert` nor
-   * `maxHandshakes`. Nagle's algorithm is on: a send that follows another one, a turn or more later,
+   * `proxyProtocol` nor `maxHandshakes`. Nagle's algorithm is on: a send that follows another one, a turn or more later,
    * waits until the peer has acknowledged the first, which may take 40 ms; sends of one turn are
    * joined. And a client that does not finish its handshake keeps its descriptor until it goes, whatever
    * `handshakeTimeout` says: not for servers that strangers can reach.
@@ -140,6 +141,13 @@ export interface TlsListenSettings extends TlsServerSettings {
    * @default {1000}
    */
   maxHandshakes?: number;
+  /**
+   * Whether every connection must begin with a PROXY header, as for `socket.tcpserver`; the handshake
+   * follows it, and both must be over within `handshakeTimeout`.
+   *
+   * @default {false}
+   */
+  proxyProtocol?: boolean;
   /**
    * How many connections the system lets wait for an accept, 1 to 65535.
    *
@@ -170,6 +178,9 @@ export const SERVER: readonly string[] = [
   "handshakeTimeout",
 ];
 
+/** What only a listener has. */
+export const LISTENER: readonly string[] = ["backlog", "native", "maxHandshakes", "proxyProtocol"];
+
 /** Options of a client that were checked. */
 export interface ClientPlan {
   readonly ca: string[];
@@ -198,7 +209,7 @@ export function checkClient(
   known: readonly string[] = [],
 ): ClientPlan {
   checkOptions(options, [...known, ...CLIENT]);
-  const { alpn, timeout = Infinity, signal, unsafelyIgnoreHostname = false } = options;
+  const { alpn, timeout = CONNECT_TIMEOUT, signal, unsafelyIgnoreHostname = false } = options;
   checkTimeout("timeout", timeout);
   if (signal !== undefined) checkSignal("signal", signal);
   checkBoolean("unsafelyIgnoreHostname", unsafelyIgnoreHostname);
@@ -219,11 +230,12 @@ export function checkServer(
 ): ServerPlan {
   checkOptions(options, [...known, ...SERVER]);
   const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog } = options;
-  const { native = false, maxHandshakes } = options;
+  const { native = false, maxHandshakes, proxyProtocol = false } = options;
   checkBoolean("requestCert", requestCert);
   checkTimeout("handshakeTimeout", handshakeTimeout);
   if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
   checkBoolean("native", native);
+  checkBoolean("proxyProtocol", proxyProtocol);
   if (maxHandshakes !== undefined) checkInteger("maxHandshakes", maxHandshakes, 1, 2 ** 32 - 1);
   const pair = checkCertAndKey(op, options);
   if (pair !== undefined && certs !== undefined) {
@@ -245,9 +257,13 @@ export function checkServer(
 }
 
 /** What Deno's own TLS cannot serve. */
-function checkNative({ requestCert, certs, maxHandshakes }: TlsListenOptions): void {
+function checkNative(
+  { requestCert, certs, maxHandshakes, proxyProtocol }: TlsListenOptions,
+): void {
   const cannot = requestCert
     ? '"requestCert"'
+    : proxyProtocol
+    ? '"proxyProtocol"'
     : certs !== undefined && certs.length > 1
     ? "more than one certificate"
     : maxHandshakes !== undefined

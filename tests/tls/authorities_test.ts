@@ -2,7 +2,7 @@
 // it.
 
 import { assertEquals } from "@std/assert";
-import { socket, tls } from "../../mod.ts";
+import type { tls } from "../../mod.ts";
 import { leavingNothing } from "../settle.ts";
 import { runProgram } from "../subprocess.ts";
 import { Authority, clientPair, serveTls } from "./helpers.ts";

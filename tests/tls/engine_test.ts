@@ -41,6 +41,7 @@ test("tcpserver() refuses what does not go with native", async () => {
     { ...pair, native, requestCert: true, ca },
     { certs: [pair, clientPair], native },
     { ...pair, native, maxHandshakes: 5 },
+    { ...pair, native, proxyProtocol: true },
   ];
   for (const options of wrong) {
     assertThrows(() => tls.tcpserver("127.0.0.1", 0, options), TypeError, '"native"');

@@ -120,7 +120,7 @@ if (import.meta.main) {
   const { address, dropped, close } = doors[door]({ requestCert: true, ca });
   const { gc } = globalThis as unknown as { gc(): void };
 
-  async function visits(visit: Kind, n: number): Promise<void> {
+  const visits = async (visit: Kind, n: number): Promise<void> => {
     const before = dropped();
     let begun = 0;
     const one = async () => {
@@ -133,16 +133,16 @@ if (import.meta.main) {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, one));
     await until(() => dropped() === before + n);
-  }
+  };
 
-  async function measure() {
+  const measure = async () => {
     for (let i = 0; i < 4; i++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       gc();
     }
     const { heapUsed, external, rss } = Deno.memoryUsage();
     return { heap: heapUsed, external, rss, descriptors: openDescriptors() };
-  }
+  };
 
   for (const kind of chosen.length > 0 ? chosen : Object.keys(kinds)) {
     await visits(kinds[kind], Math.max(AT_ONCE, n / 10));
