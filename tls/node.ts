@@ -127,6 +127,8 @@ export class NodeTransport implements Transport {
   /** close_notify came. */
   #ended = false;
   #secure = false;
+  /** Resolves when close_notify is on its way. */
+  #ending: Promise<void> | undefined;
   #closed = false;
   /** What ended the connection; and what ended its sending side alone. */
   #error: unknown = undefined;
@@ -243,7 +245,10 @@ export class NodeTransport implements Transport {
 
   /** Resolves when the last that there is to say has been written: close_notify, or an alert. */
   async #lastWords(clean: boolean): Promise<void> {
-    if (clean) await new Promise<void>((resolve) => this.#socket!.end(() => resolve()));
+    if (clean) {
+      this.#ending ??= new Promise((resolve) => this.#socket!.end(() => resolve()));
+      await this.#ending;
+    }
     await turn(); // they reach the wire in a later turn
     await this.#idle();
   }
