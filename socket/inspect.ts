@@ -58,6 +58,8 @@ export interface ListenerRecord {
    * too long, or they were gone already.
    */
   readonly dropped: number;
+  /** With TLS: until when its certificates are valid, all of them. */
+  readonly validTo: Date | undefined;
   /** Running accepts, in order. */
   readonly pending: readonly TaskId[];
   /** Whole milliseconds since it began to listen. */
@@ -164,7 +166,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
 }
 
 function describeListener(listener: Listener, age: number): ListenerRecord {
-  const { tls, handshaking, dropped } = listener.acceptor;
+  const { tls, handshaking, dropped, validTo } = listener.acceptor;
   return {
     id: listener.id,
     kind: "listener",
@@ -174,6 +176,7 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     ready: listener.ready,
     handshaking,
     dropped,
+    validTo,
     pending: [...listener.pending()],
     age,
   };

@@ -32,6 +32,8 @@ export interface Acceptor {
   /** Connections that are not ready yet, and how many were dropped before they were. */
   readonly handshaking: number;
   readonly dropped: number;
+  /** Until when its certificates are valid, if it has any. */
+  readonly validTo?: Date;
   accept(): Promise<Opened>;
   close(): void;
   /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
@@ -175,7 +177,7 @@ export class Listener extends Handle {
 
   #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
-    if (proxy !== undefined) stream.passedOn(proxy, first!);
+    if (proxy !== undefined) stream.passedOn(proxy, first);
     this.accepted++;
     stream.givenBy = task;
     complete(task, stream.id, this.#shelf);

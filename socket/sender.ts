@@ -87,6 +87,7 @@ export class Sender {
     }
   };
   readonly #onError = (cause: unknown) => this.#failed(cause);
+  readonly #onGathered = () => this.attach();
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -97,12 +98,13 @@ export class Sender {
     const task = new Task(kind, this.#stream.id, this.#stream);
     if (this.#ending || this.#cause !== undefined) {
       fault(task, this.#broken(kind));
-    } else if (this.#chunk === undefined) {
+    } else if (this.#chunk === undefined && !this.#stream.session?.joins) {
       this.#begin(task, data);
     } else {
       task.argument = data;
       task.count = data.length;
       this.#queue.push(task);
+      if (this.#chunk === undefined) this.#gather();
     }
     return task.id;
   }
@@ -167,6 +169,12 @@ export class Sender {
   attach(): void {
     this.#chunk = undefined;
     this.#next();
+  }
+
+  /** Begins with what is queued at the end of the turn, when others may have joined it. */
+  #gather(): void {
+    this.detach();
+    queueMicrotask(this.#onGathered);
   }
 
   /** Faults everything that has not been sent. */

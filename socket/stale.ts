@@ -47,6 +47,7 @@ function isRefused(path: string): boolean {
   const answer = new Int32Array(new SharedArrayBuffer(4));
   const url = `data:text/javascript,${encodeURIComponent(SOURCE)}`;
   const worker = new Worker(url, { type: "module", name: "taskio" });
+  worker.onerror = (event) => event.preventDefault(); // then there is no answer
   try {
     worker.postMessage([path, answer]);
     Atomics.wait(answer, 0, 0, PATIENCE);
@@ -63,12 +64,15 @@ function remove(path: string, before: Deno.FileInfo): boolean {
   const moved = `${aside}/stale`;
   try {
     Deno.renameSync(path, moved);
-    const file = Deno.lstatSync(moved);
-    // A number alone may have been given to a new file.
-    const isSame = file.ino === before.ino && file.mtime?.getTime() === before.mtime?.getTime();
-    if (!isSame) Deno.linkSync(moved, path);
-    return isSame;
-  } finally {
-    Deno.removeSync(aside, { recursive: true });
+  } catch (error) {
+    Deno.removeSync(aside);
+    throw error;
   }
+  const file = Deno.lstatSync(moved);
+  // A number alone may have been given to a new file.
+  const isSame = file.ino === before.ino && file.mtime?.getTime() === before.mtime?.getTime();
+  // Should that fail, it stays aside: it is somebody's.
+  if (!isSame) Deno.linkSync(moved, path);
+  Deno.removeSync(aside, { recursive: true });
+  return isSame;
 }

@@ -31,6 +31,8 @@ export interface Transport {
 export interface Session {
   /** What an error of the transport's means; `undefined` if it is one of the network's. */
   explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
+  /** Whether sends of one turn are to be joined even if no write is under way. */
+  readonly joins: boolean;
 }
 
 /** A change of the transport that is under way. */
@@ -81,9 +83,10 @@ export class Stream extends Handle {
     this.session = session;
   }
 
-  /** A load balancer passed it on; `first` came with its header. */
-  passedOn(proxy: Address, first: Uint8Array): void {
+  /** A load balancer passed it on; `first` came with its header and is not encrypted. */
+  passedOn(proxy: Address, first?: Uint8Array): void {
     this.proxy = proxy;
+    if (first === undefined) return;
     this.receiver.unrecv(first);
     this.receiver.bytes += first.length;
   }

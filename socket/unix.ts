@@ -132,6 +132,7 @@ function explain(cause: unknown, path: string): CodedError | undefined {
   if (code !== "EINVAL") return undefined;
   if (path.includes("\0")) return hint(code, "a path has no NUL in it");
   const { length } = new TextEncoder().encode(path);
+  if (length <= LONGEST) return undefined;
   return hint("ENAMETOOLONG", `the path has ${length} bytes and ${LONGEST} is the most`);
 }
 

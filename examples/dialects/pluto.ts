@@ -33,7 +33,7 @@
  *
  * @module
  */
-import { socket, task } from "@taskio/net";
+import { socket, task, type tls } from "@taskio/net";
 import { fromBytes, toBytes } from "./bytestring.ts";
 import { whenCollected } from "./collected.ts";
 import { isFailure } from "./failure.ts";
@@ -172,10 +172,16 @@ export class PlutoSocket {
   }
 
   async starttls(remote: string | PlutoCertificate[]): Promise<boolean | null> {
+    if (typeof remote !== "string" && !Array.isArray(remote)) {
+      throw new TypeError("starttls takes a host name or a list of certificates");
+    }
     if (socket.istls(this.id)) return null;
-    const options = typeof remote === "string"
-      ? { host: remote, ca: this.#ca }
-      : { certs: remote.map(({ chain, private_key }) => ({ cert: chain, key: private_key })) };
+    const options: tls.StarttlsOptions = typeof remote === "string"
+      ? { side: "client", host: remote, ca: this.#ca }
+      : {
+        side: "server",
+        certs: remote.map(({ chain, private_key }) => ({ cert: chain, key: private_key })),
+      };
     await this.#sent;
     try {
       return await task.await(socket.starttls(this.id, options));

@@ -369,6 +369,30 @@ test("unixserver() leaves a stale path alone when it may not change its folder",
   assert(Deno.lstatSync(path).isSocket);
 });
 
+test("unixserver() puts back who listens there by now", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/race.sock`;
+  await leaveStale(path);
+  const { renameSync } = Deno;
+  let other: Deno.Listener | undefined;
+  // Between the proof and the removal another program does the same.
+  Deno.renameSync = (from, to) => {
+    Deno.renameSync = renameSync;
+    Deno.removeSync(path);
+    other = Deno.listen({ transport: "unix", path });
+    renameSync(from, to);
+  };
+  try {
+    assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  } finally {
+    Deno.renameSync = renameSync;
+  }
+  const client = await Deno.connect({ transport: "unix", path });
+  client.close();
+  assertEquals(names(folder), ["race.sock"]);
+  other!.close();
+});
+
 test("unixserver() replaces what was left for one of three that want it", async (folder) => {
   if (Deno.build.os !== "linux") return;
   const path = `${folder}/race.sock`;

@@ -74,7 +74,7 @@ const forServers: Wrong[] = [
     name,
   ]),
   ...["timeout", "signal", "sni", "host", "unsafelyIgnoreHostname", "rejectUnauthorized"]
-    .map((name): Wrong => [{ certs: [pair], [name]: 1 }, TypeError, `Unknown option "${name}"`]),
+    .map((name): Wrong => [{ certs: [pair], [name]: 1 }, TypeError, `"${name}"`]),
 ];
 
 /** Says what was given, for the name of a test. */

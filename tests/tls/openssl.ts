@@ -23,20 +23,23 @@ export interface Files extends Disposable {
   readonly key: string;
   readonly clientCert: string;
   readonly clientKey: string;
+  /** Writes one more, and gives its path. */
+  write(name: string, text: string): string;
 }
 
 export function writeFiles(): Files {
   const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
-  const file = (name: string, text: string) => {
+  const write = (name: string, text: string) => {
     Deno.writeTextFileSync(`${folder}/${name}`, text);
     return `${folder}/${name}`;
   };
   return {
-    ca: file("ca.pem", ca),
-    cert: file("cert.pem", pair.cert),
-    key: file("key.pem", pair.key),
-    clientCert: file("client.pem", clientPair.cert),
-    clientKey: file("client.key", clientPair.key),
+    ca: write("ca.pem", ca),
+    cert: write("cert.pem", pair.cert),
+    key: write("key.pem", pair.key),
+    clientCert: write("client.pem", clientPair.cert),
+    clientKey: write("client.key", clientPair.key),
+    write,
     [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
   };
 }
@@ -63,6 +66,11 @@ export class OpenSsl implements AsyncDisposable {
       this.#ended = true;
       this.#changed.resolve();
     });
+  }
+
+  /** Resolves when it has closed its output. */
+  get ended(): Promise<unknown> {
+    return Promise.all(this.#outputs);
   }
 
   /** What it printed so far. */

@@ -1,6 +1,6 @@
 // The samples of Pluto's manual, and what its functions give.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
@@ -248,6 +248,16 @@ test("a closed socket receives null and sends nothing", async () => {
   await client.send("x");
   client.unrecv("x");
   assertEquals([await client.recv(), await client.starttls("localhost")], [null, false]);
+});
+
+test("starttls() throws for nil and says what it takes", async () => {
+  const { client, server } = await connected();
+  for (const nothing of [undefined, null, 7]) {
+    const upgrading = client.starttls(nothing as unknown as string);
+    await assertRejects(() => upgrading, TypeError, "a host name or a list of certificates");
+  }
+  assertEquals(socket.isopen(client.id), true);
+  await closeBoth(client, server);
 });
 
 test("starttls() is true, then null; false closes the socket", async () => {
