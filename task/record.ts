@@ -56,6 +56,11 @@ export interface Entry {
 
 type Resolve = (value: unknown) => void;
 
+/**
+ * One class for tasks of every kind, though `argument` and `count` mean something else to each owner.
+ * Subclasses with fields of their own give the tasks several shapes, and the engine remembers four at a
+ * place of the code: with six of them a task took 290 ns to make, complete and take instead of 70.
+ */
 export class Task implements Link<Task> {
   prev: Task | undefined = undefined;
   next: Task | undefined = undefined;
@@ -341,7 +346,9 @@ function wakeIdle(callbacks: Set<() => void>): void {
 /**
  * Sets how many settled tasks are kept for a later await, in all. When one more settles
  * unclaimed, the oldest is dropped and its ID is Unknown from then on. A recv that holds
- * bytes and an accept or connect that holds a connection are not counted and not dropped.
+ * bytes, an accept or connect that holds a connection, and whatever waits in a
+ * {@linkcode CompletionQueue} are not counted and not dropped. The task that settled last is there
+ * until the caller of the moment has returned, whatever the limit.
  *
  * @param count The new limit, 0 to 2³²−1. It is 65,536 at the start.
  * @returns The limit until now.
