@@ -60,9 +60,9 @@ Deno.test("await() is typed by the function when spawn() gave the task", () => {
 
 Deno.test("take(), settled() and add() are typed by the task", () => {
   const queue = task.completions();
-  gives<task.Outcome<Uint8Array> | undefined>()(() => task.take(socket.recv(id)));
+  gives<task.Outcome<Uint8Array<ArrayBuffer>> | undefined>()(() => task.take(socket.recv(id)));
   gives<task.Outcome | undefined>()(() => queue.take());
-  gives<task.TaskId<Uint8Array>>()(() => queue.add(socket.recv(id)));
+  gives<task.TaskId<Uint8Array<ArrayBuffer>>>()(() => queue.add(socket.recv(id)));
   gives<Promise<(task.TaskId<number> | task.TaskId<void>)[]>>()(() =>
     task.settled([socket.send(id, "x"), task.after(1)])
   );
