@@ -1,5 +1,5 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { findListener, getListener, refuse } from "./lookup.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { awaitTask } from "../task/await.ts";
-import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { connectCreated } from "./bsd.ts";
 import { checkRemoteHost, checkRemotePort } from "./check.ts";
 import { CONNECT_TIMEOUT, dial } from "./dial.ts";

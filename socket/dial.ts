@@ -5,11 +5,11 @@
  * connection is made, whatever comes first; the attempt underneath is then told to give up, and
  * what it brings too late is closed. So no connection is lost and none is left open.
  */
-import { Bound, type WaitOptions } from "../task/bound.ts";
-import { TimeoutError } from "../task/errors.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
-import { Shelf } from "../task/shelf.ts";
+import { Bound, type WaitOptions } from "../task/core/bound.ts";
+import { TimeoutError } from "../task/core/errors.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
+import { Shelf } from "../task/core/shelf.ts";
 import { type Address, failure, translate } from "./error.ts";
 import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";

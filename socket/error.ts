@@ -1,5 +1,5 @@
-import type { SocketId } from "../task/id.ts";
-import { DeferredFault } from "../task/record.ts";
+import type { SocketId } from "../task/core/ids.ts";
+import { DeferredFault } from "../task/core/record.ts";
 import { codeFor, errno, lookUp, setErrno } from "./errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */

@@ -1,6 +1,6 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { since } from "../task/now.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { since } from "../task/core/now.ts";
 import type { Address } from "./error.ts";
 import { type Handle, handles } from "./handle.ts";
 import { Listener } from "./listener.ts";

@@ -36,10 +36,10 @@ import {
   makeDroppable,
   RUNNING,
   Task,
-} from "../task/record.ts";
-import { Queue } from "../task/queue.ts";
-import { nothingHeld, Shelf } from "../task/shelf.ts";
-import type { TaskId } from "../task/id.ts";
+} from "../task/core/record.ts";
+import { Queue } from "../task/core/queue.ts";
+import { nothingHeld, Shelf } from "../task/core/shelf.ts";
+import type { TaskId } from "../task/core/ids.ts";
 import { isResizable } from "./check.ts";
 import { copyPart } from "./copy.ts";
 import { deferFailure, SocketError } from "./error.ts";

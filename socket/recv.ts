@@ -1,5 +1,5 @@
-import { checkInteger, wrongEmpty } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkInteger, wrongEmpty } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { checkBuffer, toBytes } from "./check.ts";
 import { findStream, getStream, refuse } from "./lookup.ts";
 

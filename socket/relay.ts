@@ -1,8 +1,8 @@
 import { awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import { checkId, wrongRange } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { checkId, wrongRange } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
 import { handOver } from "./handover.ts";
 import { findStream, refuse } from "./lookup.ts";
 import type { Stream } from "./stream.ts";

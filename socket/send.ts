@@ -1,4 +1,4 @@
-import type { SocketId, TaskId } from "../task/id.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { toBytes } from "./check.ts";
 import { findStream, refuse } from "./lookup.ts";
 

@@ -17,13 +17,13 @@
  * makes the loop pause; no failure of an accept ends it.
  */
 import { awaitTask } from "../task/await.ts";
-import { checkFunction, checkInteger, checkOptions, checkTimeout } from "../task/check.ts";
+import { checkFunction, checkInteger, checkOptions, checkTimeout } from "../task/core/check.ts";
 import { cancel } from "../task/cancel.ts";
 import { sleep } from "../task/clock.ts";
-import { CancelledError } from "../task/errors.ts";
-import { reportFault } from "../task/faults.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, type Owner, Task } from "../task/record.ts";
+import { CancelledError } from "../task/core/errors.ts";
+import { reportFault } from "../task/core/unseen.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, type Owner, Task } from "../task/core/record.ts";
 import { start } from "../task/spawn.ts";
 import { SocketError } from "./error.ts";
 import { finishStream } from "./finish.ts";

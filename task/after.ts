@@ -1,6 +1,6 @@
-import { checkDelay } from "./check.ts";
-import type { TaskId } from "./id.ts";
-import { complete, type Owner, Task } from "./record.ts";
+import { checkDelay } from "./core/check.ts";
+import type { TaskId } from "./core/ids.ts";
+import { complete, type Owner, Task } from "./core/record.ts";
 
 /**
  * A timer as a task: it Completes when the time is over. For hosts that wait for a time as they wait for

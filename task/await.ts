@@ -1,9 +1,9 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
 import { cancelTask, forgetTask } from "./cancel.ts";
-import { checkBoolean, checkId } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
+import { checkBoolean, checkId } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
 import {
   addWaiter,
   claim,
@@ -16,8 +16,8 @@ import {
   RUNNING,
   type Task,
   type Waiter,
-} from "./record.ts";
-import { givenUp } from "./stack.ts";
+} from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /** How long to wait for a task, and what becomes of it when the wait is given up. */
 export interface AwaitOptions extends WaitOptions {

@@ -1,9 +1,9 @@
-import { checkId } from "./check.ts";
-import { CancelledError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./record.ts";
-import { releaseSleeps } from "./sleepers.ts";
+import { checkId } from "./core/check.ts";
+import { CancelledError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./core/record.ts";
+import { releaseSleeps } from "./core/sleepers.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a

@@ -1,8 +1,8 @@
-import { Bound } from "./bound.ts";
-import { checkDelay, checkFunction, checkOptions, checkSignal } from "./check.ts";
-import type { TaskId } from "./id.ts";
-import { type Owner, RUNNING, Task } from "./record.ts";
-import { callFor, noteSleep } from "./sleepers.ts";
+import { Bound } from "./core/bound.ts";
+import { checkDelay, checkFunction, checkOptions, checkSignal } from "./core/check.ts";
+import type { TaskId } from "./core/ids.ts";
+import { type Owner, RUNNING, Task } from "./core/record.ts";
+import { callFor, noteSleep } from "./core/sleepers.ts";
 import { faultUnseen } from "./spawn.ts";
 
 /** How a sleep ends early. */

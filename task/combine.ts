@@ -1,7 +1,7 @@
-import { checkId, wrongEmpty, wrongType } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
 import {
   addWaiter,
   claim,
@@ -14,8 +14,8 @@ import {
   RUNNING,
   type Task,
   type Waiter,
-} from "./record.ts";
-import { capture, rejection } from "./stack.ts";
+} from "./core/record.ts";
+import { capture, rejection } from "./core/stack.ts";
 
 /** A task of whatever result. */
 // deno-lint-ignore no-explicit-any -- a TaskId<unknown> would lose the result's type

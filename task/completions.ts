@@ -14,15 +14,15 @@
  * The queue stops being empty when an entry joins an empty list. That wakes every `wait`, and has
  * `onready` called once in a microtask, so that no callback runs in the midst of settling.
  */
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { checkFunction, checkId } from "./check.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
+import { checkFunction, checkId } from "./core/check.ts";
 import type { AnyTask } from "./combine.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { type Link, Queue } from "./queue.ts";
-import { claim, drop, enter, type Entry, find, type Task, withdraw } from "./record.ts";
-import { capture, givenUp, rejection } from "./stack.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { type Link, Queue } from "./core/queue.ts";
+import { claim, drop, enter, type Entry, find, type Task, withdraw } from "./core/record.ts";
+import { capture, givenUp, rejection } from "./core/stack.ts";
 import { type Outcome, outcomeOf } from "./take.ts";
 
 /**

@@ -1,7 +1,7 @@
-import { checkId } from "./check.ts";
-import type { SocketId, TaskId } from "./id.ts";
-import { allTasks, find, runningCount, type Task } from "./record.ts";
-import { since } from "./now.ts";
+import { checkId } from "./core/check.ts";
+import type { SocketId, TaskId } from "./core/ids.ts";
+import { allTasks, find, runningCount, type Task } from "./core/record.ts";
+import { since } from "./core/now.ts";
 import { status, type TaskStatus } from "./status.ts";
 
 /** A snapshot of one task. */

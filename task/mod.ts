@@ -40,7 +40,7 @@
  *
  * @module
  */
-export type { SocketId, TaskId } from "./id.ts";
+export type { SocketId, TaskId } from "./core/ids.ts";
 export { type AwaitOptions, awaitTask as await } from "./await.ts";
 export { type Outcome, take } from "./take.ts";
 export { settled } from "./settled.ts";
@@ -56,7 +56,12 @@ export { all, any, type AnyTask, race, type ResultOf, type Winner } from "./comb
 export { Channel, channel, type ChannelWaitOptions } from "./channel.ts";
 export { select, type Selected, type Source, type SourceValue } from "./select.ts";
 export { Mutex, mutex } from "./mutex.ts";
-export { setUnclaimedLimit } from "./record.ts";
-export { setFaultHandler, type UnseenFaultHandler } from "./faults.ts";
-export type { WaitOptions } from "./bound.ts";
-export { CancelledError, ChannelClosedError, TimeoutError, UnknownTaskError } from "./errors.ts";
+export { setUnclaimedLimit } from "./core/record.ts";
+export { setFaultHandler, type UnseenFaultHandler } from "./core/unseen.ts";
+export type { WaitOptions } from "./core/bound.ts";
+export {
+  CancelledError,
+  ChannelClosedError,
+  TimeoutError,
+  UnknownTaskError,
+} from "./core/errors.ts";

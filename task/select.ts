@@ -1,10 +1,10 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
 import { Channel, CLOSED, isReady, type Receiver, receiversOf } from "./channel.ts";
-import { checkId, wrongEmpty, wrongType } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import type { Queue } from "./queue.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import type { Queue } from "./core/queue.ts";
 import {
   addWaiter,
   claim,
@@ -15,8 +15,8 @@ import {
   RUNNING,
   Task,
   type Waiter,
-} from "./record.ts";
-import { givenUp } from "./stack.ts";
+} from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /** What {@linkcode select} can wait for: a task, or a value from a channel. */
 // deno-lint-ignore no-explicit-any -- a Channel<T> is no Channel<unknown>: it also takes a T

@@ -1,10 +1,10 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { checkId, wrongRange, wrongType } from "./check.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
+import { checkId, wrongRange, wrongType } from "./core/check.ts";
 import type { AnyTask } from "./combine.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./record.ts";
-import { givenUp } from "./stack.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /**
  * Waits until at least one of several tasks is not Running, and claims nothing: who is told takes

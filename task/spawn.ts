@@ -1,8 +1,8 @@
-import { checkFunction, wrongType } from "./check.ts";
-import { noteUnseen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
-import { callFor } from "./sleepers.ts";
+import { checkFunction, wrongType } from "./core/check.ts";
+import { noteUnseen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { complete, fault, isAwaited, RUNNING, Task } from "./core/record.ts";
+import { callFor } from "./core/sleepers.ts";
 
 /**
  * Runs a function as a task: soon, never inside this call. What it returns, or what the

@@ -1,7 +1,7 @@
-import { checkId } from "./check.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { COMPLETED, errorOf, FAULTED, find } from "./record.ts";
+import { checkId } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { COMPLETED, errorOf, FAULTED, find } from "./core/record.ts";
 
 /** What a task is doing; `Unknown` once its result was claimed or dropped. */
 export type TaskStatus = "Running" | "Completed" | "Faulted" | "Unknown";

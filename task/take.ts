@@ -1,8 +1,8 @@
-import { checkId } from "./check.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { claim, COMPLETED, errorOf, find, RUNNING, type Task } from "./record.ts";
-import type { Above } from "./stack.ts";
+import { checkId } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { claim, COMPLETED, errorOf, find, RUNNING, type Task } from "./core/record.ts";
+import type { Above } from "./core/stack.ts";
 
 /**
  * What a task came to: its result, or its fault.

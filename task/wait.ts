@@ -1,6 +1,6 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { addIdle, removeIdle, runningCount } from "./record.ts";
-import { givenUp } from "./stack.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
+import { addIdle, removeIdle, runningCount } from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /**
  * Waits until no task is Running. Settled tasks that nobody has claimed do not count; a

@@ -2,8 +2,8 @@
  * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { toBytes } from "../socket/check.ts";
 import * as accepting from "../socket/accept.ts";
 import type { SocketError } from "../socket/error.ts";

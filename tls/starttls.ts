@@ -14,11 +14,11 @@
  * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
  *   it is when the task is cancelled or its time is up.
  */
-import { Bound } from "../task/bound.ts";
-import { checkOptions, checkString, wrongRange } from "../task/check.ts";
-import { TimeoutError } from "../task/errors.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { Bound } from "../task/core/bound.ts";
+import { checkOptions, checkString, wrongRange } from "../task/core/check.ts";
+import { TimeoutError } from "../task/core/errors.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
 import { faulted, findStream, refuse } from "../socket/lookup.ts";
 import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
 import { secureClient, secureServer } from "./backend.ts";

@@ -1,4 +1,4 @@
-import { nameOf, wasIssued } from "./id.ts";
+import { nameOf, wasIssued } from "./ids.ts";
 
 /**
  * The fault of a task that was cancelled.

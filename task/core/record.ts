@@ -22,7 +22,7 @@
  * So a live record is in one place at most, named by its `queue`: the owner's queue of pending
  * work while it runs, if the owner has one; a shelf, always, once it has settled.
  */
-import { nameIds, nextId } from "./id.ts";
+import { nameIds, nextId } from "./ids.ts";
 import { now } from "./now.ts";
 import type { Link, Queue } from "./queue.ts";
 import { nothingHeld, Shelf } from "./shelf.ts";

@@ -6,7 +6,7 @@
  * unseen when the program ends is reported then.
  */
 import { checkFunction } from "./check.ts";
-import type { TaskId } from "./id.ts";
+import type { TaskId } from "./ids.ts";
 import { errorOf, find, onUnseenDropped, type Task } from "./record.ts";
 
 /**

@@ -24,19 +24,19 @@ export {
 } from "./record.ts";
 export { nothingHeld, Shelf } from "./shelf.ts";
 export { type Link, Queue } from "./queue.ts";
-export { type AwaitOptions, awaitTask } from "./await.ts";
-export { cancel, forgetTask } from "./cancel.ts";
-export { start } from "./spawn.ts";
-export { reportFault } from "./faults.ts";
+export { type AwaitOptions, awaitTask } from "../await.ts";
+export { cancel, forgetTask } from "../cancel.ts";
+export { start } from "../spawn.ts";
+export { reportFault } from "./unseen.ts";
 export { CancelledError, TimeoutError } from "./errors.ts";
 
 // IDs and the tables that they are keys of.
-export { nextId, type SocketId, type TaskId, wasIssued } from "./id.ts";
+export { nextId, type SocketId, type TaskId, wasIssued } from "./ids.ts";
 export { IdTable } from "./table.ts";
 
 // Time, and the bounds of a wait.
 export { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-export { sleep } from "./clock.ts";
+export { sleep } from "../clock.ts";
 export { now } from "./now.ts";
 
 // Checks of arguments.
