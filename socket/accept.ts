@@ -1,5 +1,4 @@
-import { checkId } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { findListener, getListener, refuse } from "./lookup.ts";
 
 /**

@@ -1,6 +1,12 @@
-import { awaitTask } from "../task/await.ts";
-import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { await as awaitTask } from "../task/await.ts";
+import {
+  checkBoolean,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  type SocketId,
+  type TaskId,
+} from "../task/core/mod.ts";
 import { connectCreated } from "./bsd.ts";
 import { checkRemoteHost, checkRemotePort } from "./check.ts";
 import { CONNECT_TIMEOUT, dial } from "./dial.ts";

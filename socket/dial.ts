@@ -5,11 +5,19 @@
  * connection is made, whatever comes first; the attempt underneath is then told to give up, and
  * what it brings too late is closed. So no connection is lost and none is left open.
  */
-import { Bound, type WaitOptions } from "../task/core/bound.ts";
-import { TimeoutError } from "../task/core/errors.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
-import { Shelf } from "../task/core/shelf.ts";
+import {
+  Bound,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  Shelf,
+  type SocketId,
+  Task,
+  type TaskId,
+  TimeoutError,
+  type WaitOptions,
+} from "../task/core/mod.ts";
 import { type Address, failure, translate } from "./error.ts";
 import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";

@@ -1,5 +1,4 @@
-import type { SocketId } from "../task/core/ids.ts";
-import { DeferredFault } from "../task/core/record.ts";
+import { DeferredFault, type SocketId } from "../task/core/mod.ts";
 import { codeFor, errno, lookUp, setErrno } from "./errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */

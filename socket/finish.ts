@@ -1,9 +1,17 @@
-import { awaitTask } from "../task/await.ts";
-import { Bound } from "../task/core/bound.ts";
+import { await as awaitTask } from "../task/await.ts";
+import {
+  Bound,
+  checkOptions,
+  checkTimeout,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  type SocketId,
+  Task,
+  type TaskId,
+} from "../task/core/mod.ts";
 import { cancel } from "../task/cancel.ts";
-import { checkOptions, checkTimeout } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
 import { findStream, refuse } from "./lookup.ts";
 import type { Stream } from "./stream.ts";
 

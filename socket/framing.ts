@@ -2,9 +2,16 @@
  * Receives that are content only with a certain amount. They settle with bytes that are in the
  * buffer or leave them there: what does not suffice stays readable.
  */
-import { checkInteger, checkOptions, wrongEmpty } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, fault, type Task } from "../task/core/record.ts";
+import {
+  checkInteger,
+  checkOptions,
+  complete,
+  fault,
+  type SocketId,
+  type Task,
+  type TaskId,
+  wrongEmpty,
+} from "../task/core/mod.ts";
 import { toBytes } from "./check.ts";
 import { findStream, refuse } from "./lookup.ts";
 import { Demand, type Receiver } from "./receiver.ts";

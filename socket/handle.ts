@@ -1,7 +1,12 @@
-import { nameIds, nextId, type SocketId } from "../task/core/ids.ts";
-import { now } from "../task/core/now.ts";
-import type { Owner, Task } from "../task/core/record.ts";
-import { IdTable } from "../task/core/table.ts";
+import {
+  IdTable,
+  nameIds,
+  nextId,
+  now,
+  type Owner,
+  type SocketId,
+  type Task,
+} from "../task/core/mod.ts";
 
 /** Whatever a socket ID can stand for. It is in the table from its birth until it is closed. */
 export abstract class Handle implements Owner {

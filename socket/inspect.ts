@@ -1,6 +1,4 @@
-import { checkId } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { since } from "../task/core/now.ts";
+import { checkId, since, type SocketId, type TaskId } from "../task/core/mod.ts";
 import type { Address } from "./error.ts";
 import { type Handle, handles } from "./handle.ts";
 import { Listener } from "./listener.ts";

@@ -1,5 +1,10 @@
-import { checkBoolean, checkInteger, checkOptions, checkTimeout } from "../task/core/check.ts";
-import type { SocketId } from "../task/core/ids.ts";
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkTimeout,
+  type SocketId,
+} from "../task/core/mod.ts";
 import { checkHost, checkPort } from "./check.ts";
 import { Listener } from "./listener.ts";
 import { ProxyAcceptor } from "./proxied.ts";

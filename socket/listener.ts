@@ -9,10 +9,16 @@
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
-import { complete, drop, fault, Task } from "../task/core/record.ts";
-import { Queue } from "../task/core/queue.ts";
-import { Shelf } from "../task/core/shelf.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import {
+  complete,
+  drop,
+  fault,
+  Queue,
+  Shelf,
+  type SocketId,
+  Task,
+  type TaskId,
+} from "../task/core/mod.ts";
 import {
   type Address,
   codeOf,

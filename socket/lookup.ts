@@ -1,7 +1,13 @@
 /** From an ID to what it stands for, or to the error that says what it is instead. */
-import { checkId } from "../task/core/check.ts";
-import { nameOf, type SocketId, type TaskId, wasIssued } from "../task/core/ids.ts";
-import { fault, Task } from "../task/core/record.ts";
+import {
+  checkId,
+  fault,
+  nameOf,
+  type SocketId,
+  Task,
+  type TaskId,
+  wasIssued,
+} from "../task/core/mod.ts";
 import { failure, type SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";

@@ -1,5 +1,4 @@
-import { checkInteger } from "../task/core/check.ts";
-import type { SocketId } from "../task/core/ids.ts";
+import { checkInteger, type SocketId } from "../task/core/mod.ts";
 import {
   AF_UNIX,
   IPPROTO_TCP,

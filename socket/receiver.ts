@@ -34,12 +34,13 @@ import {
   type DeferredFault,
   fault,
   makeDroppable,
+  nothingHeld,
+  Queue,
   RUNNING,
+  Shelf,
   Task,
-} from "../task/core/record.ts";
-import { Queue } from "../task/core/queue.ts";
-import { nothingHeld, Shelf } from "../task/core/shelf.ts";
-import type { TaskId } from "../task/core/ids.ts";
+  type TaskId,
+} from "../task/core/mod.ts";
 import { isResizable } from "./check.ts";
 import { copyPart } from "./copy.ts";
 import { deferFailure, SocketError } from "./error.ts";

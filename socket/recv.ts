@@ -1,5 +1,4 @@
-import { checkInteger, wrongEmpty } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { checkInteger, type SocketId, type TaskId, wrongEmpty } from "../task/core/mod.ts";
 import { checkBuffer, toBytes } from "./check.ts";
 import { findStream, getStream, refuse } from "./lookup.ts";
 

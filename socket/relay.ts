@@ -1,8 +1,16 @@
-import { awaitTask } from "../task/await.ts";
+import { await as awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import { checkId, wrongRange } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
+import {
+  checkId,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  type SocketId,
+  Task,
+  type TaskId,
+  wrongRange,
+} from "../task/core/mod.ts";
 import { handOver } from "./handover.ts";
 import { findStream, refuse } from "./lookup.ts";
 import type { Stream } from "./stream.ts";

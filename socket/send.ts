@@ -1,4 +1,4 @@
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
 import { toBytes } from "./check.ts";
 import { findStream, refuse } from "./lookup.ts";
 

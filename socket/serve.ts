@@ -16,15 +16,23 @@
  * program. How the gentle close ends is nobody's news. A shortage of the system's (descriptors, memory)
  * makes the loop pause; no failure of an accept ends it.
  */
-import { awaitTask } from "../task/await.ts";
-import { checkFunction, checkInteger, checkOptions, checkTimeout } from "../task/core/check.ts";
+import { await as awaitTask } from "../task/await.ts";
+import {
+  CancelledError,
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkTimeout,
+  complete,
+  type Owner,
+  reportFault,
+  type SocketId,
+  start,
+  Task,
+  type TaskId,
+} from "../task/core/mod.ts";
 import { cancel } from "../task/cancel.ts";
 import { sleep } from "../task/clock.ts";
-import { CancelledError } from "../task/core/errors.ts";
-import { reportFault } from "../task/core/unseen.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, type Owner, Task } from "../task/core/record.ts";
-import { start } from "../task/spawn.ts";
 import { SocketError } from "./error.ts";
 import { finishStream } from "./finish.ts";
 import { handles } from "./handle.ts";

@@ -5,8 +5,13 @@
  *
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
-import { type DeferredFault, makeDroppable, type Task } from "../task/core/record.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import {
+  type DeferredFault,
+  makeDroppable,
+  type SocketId,
+  type Task,
+  type TaskId,
+} from "../task/core/mod.ts";
 import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Receiver } from "./receiver.ts";

@@ -1,6 +1,6 @@
-import { awaitTask } from "../task/await.ts";
+import { await as awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
 import { toBytes } from "./check.ts";
 import { handOver } from "./handover.ts";
 import { getStream } from "./lookup.ts";

@@ -1,7 +1,13 @@
-import { awaitTask } from "../task/await.ts";
-import { checkInteger, checkOptions, checkString, wrongRange } from "../task/core/check.ts";
-import { checkWaitOptions, type WaitOptions } from "../task/core/bound.ts";
-import type { SocketId } from "../task/core/ids.ts";
+import { await as awaitTask } from "../task/await.ts";
+import {
+  checkInteger,
+  checkOptions,
+  checkString,
+  checkWaitOptions,
+  type SocketId,
+  type WaitOptions,
+  wrongRange,
+} from "../task/core/mod.ts";
 import { addressOf } from "./address.ts";
 import { dial, type Opened } from "./dial.ts";
 import { lookUp } from "./errno.ts";

@@ -1,7 +1,7 @@
+import type { AnyTask, ResultOf, TaskId } from "./core/types.ts";
 import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
 import { UnknownTaskError } from "./core/errors.ts";
 import { markSeen } from "./core/unseen.ts";
-import type { TaskId } from "./core/ids.ts";
 import {
   addWaiter,
   claim,
@@ -16,13 +16,6 @@ import {
   type Waiter,
 } from "./core/record.ts";
 import { capture, rejection } from "./core/stack.ts";
-
-/** A task of whatever result. */
-// deno-lint-ignore no-explicit-any -- a TaskId<unknown> would lose the result's type
-export type AnyTask = TaskId<any>;
-
-/** What a task gives. */
-export type ResultOf<S> = S extends TaskId<infer T> ? T : never;
 
 /** Which task of several won, and with what. */
 export interface Winner<T = unknown> {

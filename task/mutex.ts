@@ -1,4 +1,5 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { WaitOptions } from "./core/types.ts";
 import { checkFunction, checkTimeout } from "./core/check.ts";
 import { TimeoutError } from "./core/errors.ts";
 import { type Link, Queue } from "./core/queue.ts";

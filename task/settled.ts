@@ -1,8 +1,7 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { AnyTask, TaskId, WaitOptions } from "./core/types.ts";
 import { checkId, wrongRange, wrongType } from "./core/check.ts";
-import type { AnyTask } from "./combine.ts";
 import { markSeen } from "./core/unseen.ts";
-import type { TaskId } from "./core/ids.ts";
 import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./core/record.ts";
 import { givenUp } from "./core/stack.ts";
 

@@ -1,5 +1,4 @@
-import { checkId } from "../task/core/check.ts";
-import type { SocketId } from "../task/core/ids.ts";
+import { checkId, type SocketId } from "../task/core/mod.ts";
 import { getStream } from "../socket/lookup.ts";
 import type { TlsInfo, TlsSession } from "./session.ts";
 

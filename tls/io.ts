@@ -2,13 +2,12 @@
  * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
-import { checkId } from "../task/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { toBytes } from "../socket/check.ts";
-import * as accepting from "../socket/accept.ts";
 import type { SocketError } from "../socket/error.ts";
-import * as framing from "../socket/framing.ts";
 import { faulted, findListener, findStream } from "../socket/lookup.ts";
+import * as accepting from "../socket/accept.ts";
+import * as framing from "../socket/framing.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
 import * as finishing from "../socket/finish.ts";

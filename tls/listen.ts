@@ -1,5 +1,4 @@
-import { checkId } from "../task/core/check.ts";
-import type { SocketId } from "../task/core/ids.ts";
+import { checkId, type SocketId } from "../task/core/mod.ts";
 import { checkHost, checkPort } from "../socket/check.ts";
 import { Listener } from "../socket/listener.ts";
 import { getListener } from "../socket/lookup.ts";

@@ -41,7 +41,7 @@
  *
  * @module
  */
-export type { SocketId } from "../task/core/ids.ts";
+export type { SocketId } from "../task/core/types.ts";
 export { certificate, setcerts, tcpserver } from "./listen.ts";
 export { connect, tcpconnect } from "./connect.ts";
 export {

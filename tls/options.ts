@@ -9,7 +9,7 @@ import {
   wrongEmpty,
   wrongRange,
   wrongType,
-} from "../task/core/check.ts";
+} from "../task/core/mod.ts";
 import { CONNECT_TIMEOUT } from "../socket/dial.ts";
 import { translate } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";

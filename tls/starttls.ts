@@ -14,11 +14,20 @@
  * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
  *   it is when the task is cancelled or its time is up.
  */
-import { Bound } from "../task/core/bound.ts";
-import { checkOptions, checkString, wrongRange } from "../task/core/check.ts";
-import { TimeoutError } from "../task/core/errors.ts";
-import type { SocketId, TaskId } from "../task/core/ids.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
+import {
+  Bound,
+  checkOptions,
+  checkString,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  type SocketId,
+  Task,
+  type TaskId,
+  TimeoutError,
+  wrongRange,
+} from "../task/core/mod.ts";
 import { faulted, findStream, refuse } from "../socket/lookup.ts";
 import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
 import { secureClient, secureServer } from "./backend.ts";

@@ -1,19 +1,8 @@
+import type { WaitOptions } from "./types.ts";
 import { checkOptions, checkSignal, checkTimeout } from "./check.ts";
 import { TimeoutError } from "./errors.ts";
 import { type Abortable, join, leave } from "./hub.ts";
 import type { Queue } from "./queue.ts";
-
-/** How long to wait. Giving up changes nothing about what was waited for. */
-export interface WaitOptions {
-  /**
-   * The longest wait, in milliseconds; up to 0 gives up unless the result is there already.
-   *
-   * @default {Infinity}
-   */
-  timeout?: number;
-  /** Gives up with the signal's reason when it aborts, unless the result is there already. */
-  signal?: AbortSignal;
-}
 
 /** What can be given up. */
 interface Bounded {

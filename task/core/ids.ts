@@ -1,28 +1,4 @@
 /**
- * The integer that stands for a task whose result is a `T`.
- *
- * At run time it is a plain `number`. The phantom properties only carry the
- * result's type to {@linkcode await} and keep task and socket IDs apart for the
- * compiler; a plain `number`, from a WebAssembly guest say, is accepted too.
- *
- * @typeParam T What the task gives once it is Completed.
- */
-export type TaskId<T = unknown> = number & {
-  readonly __kind?: "task";
-  readonly __result?: T;
-};
-
-/**
- * The integer that stands for a socket: a connection or a listener.
- *
- * At run time it is a plain `number`. It comes from the same counter as
- * {@linkcode TaskId}, so no socket ever has the number of a task.
- */
-export type SocketId = number & {
-  readonly __kind?: "socket";
-};
-
-/**
  * What all copies of this module in one thread share (two versions of it, say, or one imported by
  * path and by URL): the counter, so that an ID of one copy is unknown to the others and never
  * another object, and what can name the IDs of each.

@@ -10,9 +10,15 @@
  * @module
  */
 
-// Tasks: made, settled, found, let go of.
+export type { SocketId, TaskId, WaitOptions } from "./types.ts";
+export { CancelledError, TimeoutError } from "./errors.ts";
+
+// Tasks: made, settled, found, claimed, let go of.
 export {
+  addWaiter,
+  claim,
   complete,
+  COMPLETED,
   DeferredFault,
   drop,
   fault,
@@ -21,23 +27,20 @@ export {
   type Owner,
   RUNNING,
   Task,
+  type Waiter,
 } from "./record.ts";
 export { nothingHeld, Shelf } from "./shelf.ts";
 export { type Link, Queue } from "./queue.ts";
-export { type AwaitOptions, awaitTask } from "../await.ts";
-export { cancel, forgetTask } from "../cancel.ts";
-export { start } from "../spawn.ts";
+export { forgetTask, start } from "./work.ts";
 export { reportFault } from "./unseen.ts";
-export { CancelledError, TimeoutError } from "./errors.ts";
 
 // IDs and the tables that they are keys of.
-export { nextId, type SocketId, type TaskId, wasIssued } from "./ids.ts";
+export { nameIds, nameOf, nextId, wasIssued } from "./ids.ts";
 export { IdTable } from "./table.ts";
 
 // Time, and the bounds of a wait.
-export { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-export { sleep } from "../clock.ts";
-export { now } from "./now.ts";
+export { Bound, checkWaitOptions } from "./bound.ts";
+export { now, since } from "./now.ts";
 
 // Checks of arguments.
 export {
@@ -49,6 +52,7 @@ export {
   checkSignal,
   checkString,
   checkTimeout,
+  wrongEmpty,
   wrongRange,
   wrongType,
 } from "./check.ts";

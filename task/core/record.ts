@@ -22,13 +22,13 @@
  * So a live record is in one place at most, named by its `queue`: the owner's queue of pending
  * work while it runs, if the owner has one; a shelf, always, once it has settled.
  */
+import type { Outcome } from "./types.ts";
 import { nameIds, nextId } from "./ids.ts";
 import { now } from "./now.ts";
 import type { Link, Queue } from "./queue.ts";
 import { nothingHeld, Shelf } from "./shelf.ts";
 import { type Above, capture, rejection } from "./stack.ts";
 import { IdTable } from "./table.ts";
-import { checkInteger } from "./check.ts";
 
 export const RUNNING = 0;
 export const COMPLETED = 1;
@@ -87,7 +87,7 @@ export class Task implements Link<Task> {
   entry: Entry | undefined = undefined;
   /** Nobody will claim it. */
   forgotten = false;
-  /** A fault that nobody has looked at yet: see `faults.ts`. */
+  /** A fault that nobody has looked at yet: see `unseen.ts`. */
   unseen = false;
 
   /** Shared by all plain awaits made before it settled. */
@@ -191,6 +191,13 @@ export function errorOf(task: Task, above: Above): unknown {
   return task.value;
 }
 
+/** What a task that has settled came to. */
+export function outcomeOf<T>(task: Task, above: Above): Outcome<T> {
+  return task.state === COMPLETED
+    ? { id: task.id, status: "Completed", value: task.value as T }
+    : { id: task.id, status: "Faulted", error: errorOf(task, above) };
+}
+
 /** A rejection with the fault of a task, for a promise to be resolved with. */
 export function rejectionOf(task: Task): Promise<never> {
   return rejection((above) => errorOf(task, above));
@@ -230,6 +237,14 @@ function deliver(task: Task): boolean {
     for (const waiter of waiters) if (waiter.settled(task)) taken = true;
   }
   return taken;
+}
+
+/** Sets how many results `unclaimed` keeps; gives how many it kept until now. */
+export function setLimit(count: number): number {
+  const before = limit;
+  limit = count;
+  evict();
+  return before;
 }
 
 function evict(): void {
@@ -341,36 +356,4 @@ export function removeIdle(callback: () => void): void {
 function wakeIdle(callbacks: Set<() => void>): void {
   whenIdle = undefined;
   for (const callback of callbacks) callback();
-}
-
-/**
- * Sets how many settled tasks are kept for a later await, in all. When one more settles
- * unclaimed, the oldest is dropped and its ID is Unknown from then on. A recv that holds
- * bytes, an accept or connect that holds a connection, and whatever waits in a
- * {@linkcode CompletionQueue} are not counted and not dropped. The task that settled last is there
- * until the caller of the moment has returned, whatever the limit.
- *
- * @param count The new limit, 0 to 2³²−1. It is 65,536 at the start.
- * @returns The limit until now.
- * @throws {TypeError} If `count` is not a number.
- * @throws {RangeError} If `count` is not an integer in range.
- *
- * @example Keep no results that nobody waits for
- * ```ts
- * import { task } from "@taskio/net";
- * import { assertEquals } from "@std/assert";
- *
- * const before = task.setUnclaimedLimit(0);
- * const id = task.spawn(() => 1);
- * await task.wait();
- * assertEquals(task.status(id), "Unknown");
- * task.setUnclaimedLimit(before);
- * ```
- */
-export function setUnclaimedLimit(count: number): number {
-  checkInteger("count", count, 0, 2 ** 32 - 1);
-  const before = limit;
-  limit = count;
-  evict();
-  return before;
 }

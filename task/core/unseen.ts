@@ -5,17 +5,8 @@
  * One timer serves all of them. It does not keep the program alive, so what is still
  * unseen when the program ends is reported then.
  */
-import { checkFunction } from "./check.ts";
-import type { TaskId } from "./ids.ts";
+import type { TaskId } from "./types.ts";
 import { errorOf, find, onUnseenDropped, type Task } from "./record.ts";
-
-/**
- * Receives a fault that nobody has looked at.
- *
- * @param error What the task faulted with.
- * @param id The task.
- */
-export type UnseenFaultHandler = (error: unknown, id: TaskId) => void;
 
 /** How long a fault may stay unseen, in milliseconds. */
 const GRACE = 1000;
@@ -24,7 +15,10 @@ const GRACE = 1000;
 const unseen: Map<Task, number> = new Map();
 let timer: ReturnType<typeof setTimeout> | undefined;
 let listening = false;
-let handler: UnseenFaultHandler | null = null;
+/** Told in place of the console, if there is one. */
+type Handler = (error: unknown, id: TaskId) => void;
+
+let handler: Handler | null = null;
 
 onUnseenDropped(reportDropped);
 
@@ -89,36 +83,9 @@ export function reportFault(error: unknown, id: TaskId, kind: string): void {
   }
 }
 
-/**
- * Sets who is told of a fault that nobody sees: a task made by {@linkcode spawn} or
- * {@linkcode interval} that faulted and was, for a second, neither awaited nor looked at
- * with `status`, `result`, `error` or `inspect`. Each is reported once. Without a handler
- * it is printed to standard error with its ID.
- *
- * @param report Takes the place of the printing; `null` prints again. What it throws is reported as
- * an uncaught error.
- * @returns The handler until now, `null` if there was none.
- * @throws {TypeError} If `report` is neither a function nor `null`.
- *
- * @example Collect unseen faults
- * ```ts
- * import { task } from "@taskio/net";
- * import { assertEquals } from "@std/assert";
- *
- * const seen = Promise.withResolvers<unknown>();
- * const before = task.setFaultHandler((error) => seen.resolve(error));
- * task.spawn(() => {
- *   throw "lost";
- * });
- * const alive = setTimeout(() => {}, 5000); // the one-second timer keeps no program alive
- * assertEquals(await seen.promise, "lost");
- * clearTimeout(alive);
- * task.setFaultHandler(before);
- * ```
- */
-export function setFaultHandler(report: UnseenFaultHandler | null): UnseenFaultHandler | null {
-  if (report !== null) checkFunction("report", report);
+/** Sets who is told; gives who was until now. */
+export function setHandler(next: Handler | null): Handler | null {
   const before = handler;
-  handler = report;
+  handler = next;
   return before;
 }
