@@ -1,5 +1,5 @@
 import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
-import { findListener, getListener, refuse } from "./lookup.ts";
+import { findListener, getListener, refuse } from "./core/lookup.ts";
 
 /**
  * Takes one connection. Any number may be outstanding; connections go to them in order. One that is

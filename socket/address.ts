@@ -1,11 +1,11 @@
 import type { SocketId } from "../task/core/mod.ts";
-import type { Address } from "./error.ts";
-import { handles } from "./handle.ts";
-import { plainIp } from "./ip.ts";
-import { Listener } from "./listener.ts";
-import { getStream, noSuch } from "./lookup.ts";
-import { type Side, Stream } from "./stream.ts";
-import { anyAddress, Unbound } from "./unbound.ts";
+import type { Address } from "./core/error.ts";
+import { handles } from "./core/handle.ts";
+import { plainIp } from "./core/ip.ts";
+import { Listener } from "./core/listener.ts";
+import { getStream, noSuch } from "./core/lookup.ts";
+import { type Side, Stream } from "./core/stream.ts";
+import { anyAddress, Unbound } from "./core/unbound.ts";
 
 /** An address of Deno's as ours. */
 export function addressOf(addr: Deno.Addr): Address {

@@ -7,16 +7,16 @@
  * none is lost. A path is only noted by `bind`: there is no port to be found out and nothing to hold.
  */
 import { checkInteger, type SocketId, type TaskId, wrongRange } from "../task/core/mod.ts";
-import { checkHost, checkPort, checkRemoteHost, checkRemotePort } from "./check.ts";
+import { checkHost, checkPort, checkRemoteHost, checkRemotePort } from "./core/check.ts";
 import { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } from "./constants.ts";
-import { CONNECT_TIMEOUT, dial } from "./dial.ts";
-import { type Address, failure, type SocketError } from "./error.ts";
-import { handles } from "./handle.ts";
-import { type Acceptor, Listener } from "./listener.ts";
-import { faulted, noSuch } from "./lookup.ts";
-import { Stream } from "./stream.ts";
-import { listenOn, openTcp } from "./tcp.ts";
-import { anyAddress, Unbound } from "./unbound.ts";
+import { CONNECT_TIMEOUT, dial } from "./core/dial.ts";
+import { type Address, failure, type SocketError } from "./core/error.ts";
+import { handles } from "./core/handle.ts";
+import { type Acceptor, Listener } from "./core/listener.ts";
+import { faulted, noSuch } from "./core/lookup.ts";
+import { Stream } from "./core/stream.ts";
+import { listenOn, openTcp } from "./core/tcp.ts";
+import { anyAddress, Unbound } from "./core/unbound.ts";
 import { listenAtPath, openUnix } from "./unix.ts";
 
 /** As many connections as the system lets wait. */

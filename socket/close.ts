@@ -1,6 +1,6 @@
 import { checkId, type SocketId } from "../task/core/mod.ts";
-import { handles } from "./handle.ts";
-import { Stream } from "./stream.ts";
+import { handles } from "./core/handle.ts";
+import { Stream } from "./core/stream.ts";
 
 /**
  * Closes a socket, at once. Its pending tasks are Faulted `ECONNABORTED` when the call returns,

@@ -8,9 +8,9 @@ import {
   type TaskId,
 } from "../task/core/mod.ts";
 import { connectCreated } from "./bsd.ts";
-import { checkRemoteHost, checkRemotePort } from "./check.ts";
-import { CONNECT_TIMEOUT, dial } from "./dial.ts";
-import { openTcp } from "./tcp.ts";
+import { checkRemoteHost, checkRemotePort } from "./core/check.ts";
+import { CONNECT_TIMEOUT, dial } from "./core/dial.ts";
+import { openTcp } from "./core/tcp.ts";
 
 /** How to connect. */
 export interface ConnectOptions {

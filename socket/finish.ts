@@ -12,8 +12,8 @@ import {
   type TaskId,
 } from "../task/core/mod.ts";
 import { cancel } from "../task/cancel.ts";
-import { findStream, refuse } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
+import { findStream, refuse } from "./core/lookup.ts";
+import type { Stream } from "./core/stream.ts";
 
 /** How long a gentle close may take. */
 export interface FinishOptions {

@@ -12,9 +12,9 @@ import {
   type TaskId,
   wrongEmpty,
 } from "../task/core/mod.ts";
-import { toBytes } from "./check.ts";
-import { findStream, refuse } from "./lookup.ts";
-import { Demand, type Receiver } from "./receiver.ts";
+import { toBytes } from "./core/check.ts";
+import { findStream, refuse } from "./core/lookup.ts";
+import { Demand, type Receiver } from "./core/receiver.ts";
 
 /** How much to look through for a delimiter. */
 export interface UntilOptions {

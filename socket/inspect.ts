@@ -1,9 +1,9 @@
 import { checkId, since, type SocketId, type TaskId } from "../task/core/mod.ts";
-import type { Address } from "./error.ts";
-import { type Handle, handles } from "./handle.ts";
-import { Listener } from "./listener.ts";
-import { type Side, Stream } from "./stream.ts";
-import type { Unbound } from "./unbound.ts";
+import type { Address } from "./core/error.ts";
+import { type Handle, handles } from "./core/handle.ts";
+import { Listener } from "./core/listener.ts";
+import { type Side, Stream } from "./core/stream.ts";
+import type { Unbound } from "./core/unbound.ts";
 
 /** A snapshot of a connection. */
 export interface StreamRecord {

@@ -5,10 +5,10 @@ import {
   checkTimeout,
   type SocketId,
 } from "../task/core/mod.ts";
-import { checkHost, checkPort } from "./check.ts";
-import { Listener } from "./listener.ts";
-import { ProxyAcceptor } from "./proxied.ts";
-import { listenOn } from "./tcp.ts";
+import { checkHost, checkPort } from "./core/check.ts";
+import { Listener } from "./core/listener.ts";
+import { ProxyAcceptor } from "./core/proxied.ts";
+import { listenOn } from "./core/tcp.ts";
 
 /** How to listen. */
 export interface ListenOptions {

@@ -80,7 +80,7 @@ export {
 } from "./constants.ts";
 export { close, isopen, istls } from "./close.ts";
 export { getlocal, getpeer, getside } from "./address.ts";
-export type { Side } from "./stream.ts";
+export type { Side } from "./core/stream.ts";
 export {
   inspect,
   list,
@@ -90,4 +90,4 @@ export {
   type UnboundRecord,
 } from "./inspect.ts";
 export { errno, strerror } from "./errno.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "./error.ts";
+export { type Address, SocketError, type SocketErrorDetails } from "./core/error.ts";

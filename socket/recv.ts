@@ -1,6 +1,6 @@
 import { checkInteger, type SocketId, type TaskId, wrongEmpty } from "../task/core/mod.ts";
-import { checkBuffer, toBytes } from "./check.ts";
-import { findStream, getStream, refuse } from "./lookup.ts";
+import { checkBuffer, toBytes } from "./core/check.ts";
+import { findStream, getStream, refuse } from "./core/lookup.ts";
 
 const DEFAULT_MAX = 4096;
 const MAX = Number.MAX_SAFE_INTEGER;

@@ -11,9 +11,9 @@ import {
   type TaskId,
   wrongRange,
 } from "../task/core/mod.ts";
-import { handOver } from "./handover.ts";
-import { findStream, refuse } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
+import { handOver } from "./core/handover.ts";
+import { findStream, refuse } from "./core/lookup.ts";
+import type { Stream } from "./core/stream.ts";
 
 /** The most that is held of each direction, in bytes. */
 const CHUNK = 64 * 1024;

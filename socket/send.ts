@@ -1,6 +1,6 @@
 import type { SocketId, TaskId } from "../task/core/mod.ts";
-import { toBytes } from "./check.ts";
-import { findStream, refuse } from "./lookup.ts";
+import { toBytes } from "./core/check.ts";
+import { findStream, refuse } from "./core/lookup.ts";
 
 /**
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones

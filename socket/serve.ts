@@ -33,12 +33,12 @@ import {
 } from "../task/core/mod.ts";
 import { cancel } from "../task/cancel.ts";
 import { sleep } from "../task/clock.ts";
-import { SocketError } from "./error.ts";
+import { SocketError } from "./core/error.ts";
 import { finishStream } from "./finish.ts";
-import { handles } from "./handle.ts";
-import type { Listener } from "./listener.ts";
-import { findListener, refuse } from "./lookup.ts";
-import { Stream } from "./stream.ts";
+import { handles } from "./core/handle.ts";
+import type { Listener } from "./core/listener.ts";
+import { findListener, refuse } from "./core/lookup.ts";
+import { Stream } from "./core/stream.ts";
 
 /** What a handler is given besides its connection. */
 export interface HandlerContext {

@@ -9,11 +9,11 @@ import {
   wrongRange,
 } from "../task/core/mod.ts";
 import { addressOf } from "./address.ts";
-import { dial, type Opened } from "./dial.ts";
+import { dial, type Opened } from "./core/dial.ts";
 import { lookUp } from "./errno.ts";
-import { type Address, CodedError, translate } from "./error.ts";
-import { type Acceptor, Listener } from "./listener.ts";
-import { removeStale } from "./stale.ts";
+import { type Address, CodedError, translate } from "./core/error.ts";
+import { type Acceptor, Listener } from "./core/listener.ts";
+import { removeStale } from "./core/stale.ts";
 
 /** How to listen at a path. */
 export interface UnixListenOptions {

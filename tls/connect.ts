@@ -1,9 +1,9 @@
 import { await as awaitTask } from "../task/await.ts";
 import type { SocketId, TaskId } from "../task/core/mod.ts";
-import { checkRemoteHost, checkRemotePort } from "../socket/check.ts";
-import { dial } from "../socket/dial.ts";
-import type { Address } from "../socket/error.ts";
-import { openTcp } from "../socket/tcp.ts";
+import { checkRemoteHost, checkRemotePort } from "../socket/core/check.ts";
+import { dial } from "../socket/core/dial.ts";
+import type { Address } from "../socket/core/error.ts";
+import { openTcp } from "../socket/core/tcp.ts";
 import { secureClient } from "./backend.ts";
 import { TlsError } from "./codes.ts";
 import { checkServerName, withoutBrackets } from "./names.ts";

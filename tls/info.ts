@@ -1,5 +1,5 @@
 import { checkId, type SocketId } from "../task/core/mod.ts";
-import { getStream } from "../socket/lookup.ts";
+import { getStream } from "../socket/core/lookup.ts";
 import type { TlsInfo, TlsSession } from "./session.ts";
 
 /**

@@ -3,9 +3,9 @@
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
 import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
-import { toBytes } from "../socket/check.ts";
-import type { SocketError } from "../socket/error.ts";
-import { faulted, findListener, findStream } from "../socket/lookup.ts";
+import { toBytes } from "../socket/core/check.ts";
+import type { SocketError } from "../socket/core/error.ts";
+import { faulted, findListener, findStream } from "../socket/core/lookup.ts";
 import * as accepting from "../socket/accept.ts";
 import * as framing from "../socket/framing.ts";
 import * as receiving from "../socket/recv.ts";

@@ -1,7 +1,7 @@
 import { checkId, type SocketId } from "../task/core/mod.ts";
-import { checkHost, checkPort } from "../socket/check.ts";
-import { Listener } from "../socket/listener.ts";
-import { getListener } from "../socket/lookup.ts";
+import { checkHost, checkPort } from "../socket/core/check.ts";
+import { Listener } from "../socket/core/listener.ts";
+import { getListener } from "../socket/core/lookup.ts";
 import { TlsAcceptor } from "./acceptor.ts";
 import { openSource } from "./backend.ts";
 import { type CheckedPair, checkPair } from "./certificate.ts";

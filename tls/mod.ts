@@ -83,8 +83,8 @@ export type {
   TlsServerOptions,
   TlsServerSettings,
 } from "./options.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
-export type { Side } from "../socket/stream.ts";
+export { type Address, SocketError, type SocketErrorDetails } from "../socket/core/error.ts";
+export type { Side } from "../socket/core/stream.ts";
 export type { UntilOptions } from "../socket/framing.ts";
 export type { FinishOptions } from "../socket/finish.ts";
 export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";

@@ -9,10 +9,10 @@
  */
 import type { PeerCertificate as NodeCertificate } from "node:tls";
 import { addressOf } from "../socket/address.ts";
-import type { Opened } from "../socket/dial.ts";
-import { type Address, translate } from "../socket/error.ts";
-import type { Transport } from "../socket/stream.ts";
-import { listenAt } from "../socket/tcp.ts";
+import type { Opened } from "../socket/core/dial.ts";
+import { type Address, translate } from "../socket/core/error.ts";
+import type { Transport } from "../socket/core/stream.ts";
+import { listenAt } from "../socket/core/tcp.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { explain, toTlsError } from "./codes.ts";
 import { parseIp } from "./names.ts";

@@ -8,12 +8,12 @@
  * certificates are replaced by exchanging the list.
  */
 import type { Server } from "node:tls";
-import type { Opened } from "../socket/dial.ts";
-import type { Address } from "../socket/error.ts";
-import type { Acceptor } from "../socket/listener.ts";
-import { readProxyHeader } from "../socket/proxy_header.ts";
-import type { Transport } from "../socket/stream.ts";
-import { listenOn } from "../socket/tcp.ts";
+import type { Opened } from "../socket/core/dial.ts";
+import type { Address } from "../socket/core/error.ts";
+import type { Acceptor } from "../socket/core/listener.ts";
+import { readProxyHeader } from "../socket/core/proxy_header.ts";
+import type { Transport } from "../socket/core/stream.ts";
+import { listenOn } from "../socket/core/tcp.ts";
 import type { Place, Source } from "./acceptor.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { type ClientHello, MAX_HELLO, readClientHello } from "./client_hello.ts";

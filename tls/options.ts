@@ -10,8 +10,8 @@ import {
   wrongRange,
   wrongType,
 } from "../task/core/mod.ts";
-import { CONNECT_TIMEOUT } from "../socket/dial.ts";
-import { translate } from "../socket/error.ts";
+import { CONNECT_TIMEOUT } from "../socket/core/dial.ts";
+import { translate } from "../socket/core/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
 import { TlsError } from "./codes.ts";
 import type { CertificatePair } from "./x509.ts";

@@ -28,8 +28,8 @@ import {
   TimeoutError,
   wrongRange,
 } from "../task/core/mod.ts";
-import { faulted, findStream, refuse } from "../socket/lookup.ts";
-import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
+import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
+import type { Side, Stream, Transport, Upgrading } from "../socket/core/stream.ts";
 import { secureClient, secureServer } from "./backend.ts";
 import { TlsError } from "./codes.ts";
 import { checkServerName } from "./names.ts";

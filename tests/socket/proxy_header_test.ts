@@ -1,5 +1,9 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { parseProxyHeader, type ProxyHeader, readProxyHeader } from "../../socket/proxy_header.ts";
+import {
+  parseProxyHeader,
+  type ProxyHeader,
+  readProxyHeader,
+} from "../../socket/core/proxy_header.ts";
 import { addressOf } from "../../socket/address.ts";
 import { binaryHeader, type Family, ipv6Bytes, textBytes, tlv } from "../proxy_protocol.ts";
 

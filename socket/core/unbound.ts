@@ -2,8 +2,8 @@
  * A socket that was created and does nothing yet: it remembers what is to become of it. Deno has no
  * such thing, so `listen` and `connect` make the real one, which takes its place under the same ID.
  */
-import type { Task } from "../task/core/mod.ts";
-import { AF_INET, AF_INET6 } from "./constants.ts";
+import type { Task } from "../../task/core/mod.ts";
+import { AF_INET, AF_INET6 } from "../constants.ts";
 import { type Address, failure, type SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
 import type { Acceptor } from "./listener.ts";

@@ -19,7 +19,14 @@
  * A shutdown takes its place in the queue. From the call on no send may follow it. After a failed
  * write nobody can know what the peer received, so the sending side stays broken.
  */
-import { complete, type DeferredFault, fault, Queue, Task, type TaskId } from "../task/core/mod.ts";
+import {
+  complete,
+  type DeferredFault,
+  fault,
+  Queue,
+  Task,
+  type TaskId,
+} from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
 import { deferFailure } from "./error.ts";
 import type { Stream } from "./stream.ts";

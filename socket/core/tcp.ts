@@ -1,5 +1,5 @@
 /** The system's part of listening and connecting, as ours. */
-import { addressOf } from "./address.ts";
+import { addressOf } from "../address.ts";
 import type { Opened } from "./dial.ts";
 import { type Address, failure, translate } from "./error.ts";
 import type { Acceptor } from "./listener.ts";

@@ -17,7 +17,7 @@ import {
   type TaskId,
   TimeoutError,
   type WaitOptions,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 import { type Address, failure, translate } from "./error.ts";
 import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";

@@ -1,5 +1,5 @@
-import { DeferredFault, type SocketId } from "../task/core/mod.ts";
-import { codeFor, errno, lookUp, setErrno } from "./errno.ts";
+import { DeferredFault, type SocketId } from "../../task/core/mod.ts";
+import { codeFor, errno, lookUp, setErrno } from "../errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */
 export type Address = [ip: string, port: number];

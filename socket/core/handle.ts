@@ -6,7 +6,7 @@ import {
   type Owner,
   type SocketId,
   type Task,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 
 /** Whatever a socket ID can stand for. It is in the table from its birth until it is closed. */
 export abstract class Handle implements Owner {

@@ -40,7 +40,7 @@ import {
   Shelf,
   Task,
   type TaskId,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
 import { copyPart } from "./copy.ts";
 import { deferFailure, SocketError } from "./error.ts";

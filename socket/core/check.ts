@@ -1,5 +1,5 @@
 /** Checks of arguments that only sockets have. */
-import { checkInteger, checkString, wrongRange, wrongType } from "../task/core/mod.ts";
+import { checkInteger, checkString, wrongRange, wrongType } from "../../task/core/mod.ts";
 import { bareHost } from "./ip.ts";
 
 const encoder = new TextEncoder();

@@ -7,7 +7,7 @@ import {
   Task,
   type TaskId,
   wasIssued,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 import { failure, type SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";

@@ -6,7 +6,7 @@ import {
   RUNNING,
   type Task,
   type Waiter,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 
 /**
  * Claims a task's result and has it used at the very moment that the task completes. Behind an await

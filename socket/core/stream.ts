@@ -11,7 +11,7 @@ import {
   type SocketId,
   type Task,
   type TaskId,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Receiver } from "./receiver.ts";

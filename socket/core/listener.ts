@@ -18,7 +18,7 @@ import {
   type SocketId,
   Task,
   type TaskId,
-} from "../task/core/mod.ts";
+} from "../../task/core/mod.ts";
 import {
   type Address,
   codeOf,
