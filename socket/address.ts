@@ -1,18 +1,10 @@
 import type { SocketId } from "../task/core/mod.ts";
-import type { Address } from "./core/error.ts";
+import type { Address, Side } from "./core/types.ts";
 import { handles } from "./core/handle.ts";
-import { plainIp } from "./core/ip.ts";
 import { Listener } from "./core/listener.ts";
 import { getStream, noSuch } from "./core/lookup.ts";
-import { type Side, Stream } from "./core/stream.ts";
+import { Stream } from "./core/stream.ts";
 import { anyAddress, Unbound } from "./core/unbound.ts";
-
-/** An address of Deno's as ours. */
-export function addressOf(addr: Deno.Addr): Address {
-  if ("hostname" in addr) return [plainIp(addr.hostname), addr.port];
-  // A Unix socket that connected has no path: Deno gives null.
-  return ["path" in addr ? addr.path ?? "" : "", 0];
-}
 
 /**
  * The far end of a connection. It still answers after the peer has gone.

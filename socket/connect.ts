@@ -7,7 +7,7 @@ import {
   type SocketId,
   type TaskId,
 } from "../task/core/mod.ts";
-import { connectCreated } from "./bsd.ts";
+import { connectCreated } from "./core/created.ts";
 import { checkRemoteHost, checkRemotePort } from "./core/check.ts";
 import { CONNECT_TIMEOUT, dial } from "./core/dial.ts";
 import { openTcp } from "./core/tcp.ts";

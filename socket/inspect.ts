@@ -1,8 +1,8 @@
 import { checkId, since, type SocketId, type TaskId } from "../task/core/mod.ts";
-import type { Address } from "./core/error.ts";
+import type { Address, Side } from "./core/types.ts";
 import { type Handle, handles } from "./core/handle.ts";
 import { Listener } from "./core/listener.ts";
-import { type Side, Stream } from "./core/stream.ts";
+import { Stream } from "./core/stream.ts";
 import type { Unbound } from "./core/unbound.ts";
 
 /** A snapshot of a connection. */
@@ -178,4 +178,48 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     pending: [...listener.pending()],
     age,
   };
+}
+
+/**
+ * Whether an ID stands for an open socket. Never throws.
+ *
+ * @param id Anything.
+ * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer has
+ * gone changes nothing.
+ *
+ * @example Before and after
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * assertEquals(socket.isopen(server), true);
+ * socket.close(server);
+ * assertEquals(socket.isopen(server), false);
+ * ```
+ */
+export function isopen(id: SocketId): boolean {
+  return handles.get(id) !== undefined;
+}
+
+/**
+ * Whether an ID stands for a connection that is encrypted with TLS. Never throws.
+ *
+ * @param id Anything.
+ * @returns `true` for an open TLS connection.
+ *
+ * @example A plain connection
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * assertEquals(socket.istls(client), false);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function istls(id: SocketId): boolean {
+  const handle = handles.get(id);
+  return handle instanceof Stream && handle.tls;
 }

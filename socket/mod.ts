@@ -50,44 +50,37 @@
  * @module
  */
 export type { SocketId } from "../task/core/types.ts";
-export { type ListenOptions, tcpserver } from "./listen.ts";
-export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
-export { pair } from "./pair.ts";
-export { accept, hasconnection } from "./accept.ts";
+export * from "./core/types.ts"; // Address, Side
+export * from "./core/error.ts"; // SocketError
+
+// Listening and connecting.
+export * from "./listen.ts"; // tcpserver
+export * from "./connect.ts"; // tcpconnect, connect
+export * from "./unix.ts"; // unixserver, unixconnect
+export * from "./pair.ts";
+export * from "./accept.ts"; // accept, hasconnection
+export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
+
+// Receiving and sending.
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
+export * from "./send.ts"; // send, write, shutdown
+export * from "./relay.ts";
+export * from "./streams.ts";
+
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
-export { starttls } from "../tls/starttls.ts";
-export { send, shutdown, write } from "./send.ts";
+export * from "../tls/starttls.ts";
+
+// Ending.
+export * from "./close.ts";
 export { finish, type FinishOptions } from "./finish.ts";
-export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
-export { relay } from "./relay.ts";
-export { type SocketStreams, streams } from "./streams.ts";
-export { unixconnect, type UnixListenOptions, unixserver } from "./unix.ts";
-export { bind, create, listen } from "./bsd.ts";
-export { getsockopt, setsockopt } from "./options.ts";
-export {
-  AF_INET,
-  AF_INET6,
-  AF_UNIX,
-  IPPROTO_TCP,
-  SO_KEEPALIVE,
-  SO_REUSEADDR,
-  SO_REUSEPORT,
-  SOCK_STREAM,
-  SOL_SOCKET,
-  TCP_NODELAY,
-} from "./constants.ts";
-export { close, isopen, istls } from "./close.ts";
-export { getlocal, getpeer, getside } from "./address.ts";
-export type { Side } from "./core/stream.ts";
-export {
-  inspect,
-  list,
-  type ListenerRecord,
-  type SocketRecord,
-  type StreamRecord,
-  type UnboundRecord,
-} from "./inspect.ts";
-export { errno, strerror } from "./errno.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "./core/error.ts";
+
+// The BSD sequence.
+export * from "./bsd.ts"; // create, bind, listen
+export * from "./options.ts"; // setsockopt, getsockopt
+export * from "./constants.ts"; // AF_INET, SOL_SOCKET …
+export * from "./errno.ts"; // errno, strerror
+
+// Looking.
+export * from "./address.ts"; // getpeer, getlocal, getside
+export * from "./inspect.ts"; // isopen, istls, list, inspect

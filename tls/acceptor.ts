@@ -7,9 +7,8 @@
  * finished first is given first; finished ones that nobody wants yet are kept. Of clients that have
  * not said anything yet only so many are kept: past that the one that has been silent longest goes.
  */
-import type { Opened } from "../socket/core/dial.ts";
-import type { Address } from "../socket/core/error.ts";
-import type { Acceptor } from "../socket/core/listener.ts";
+import type { Acceptor, Opened } from "../socket/core/transport.ts";
+import type { Address } from "../socket/core/types.ts";
 import type { CheckedPair } from "./certificate.ts";
 import type { ServerPlan } from "./options.ts";
 

@@ -18,7 +18,7 @@
  * | protocol, cipher, server name in `info` | no | yes | no |
  */
 import type { ConnectionOptions, SecureContext } from "node:tls";
-import type { Transport } from "../socket/core/stream.ts";
+import type { Transport } from "../socket/core/transport.ts";
 import type { Place, Source } from "./acceptor.ts";
 import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";

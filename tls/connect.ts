@@ -2,7 +2,7 @@ import { await as awaitTask } from "../task/await.ts";
 import type { SocketId, TaskId } from "../task/core/mod.ts";
 import { checkRemoteHost, checkRemotePort } from "../socket/core/check.ts";
 import { dial } from "../socket/core/dial.ts";
-import type { Address } from "../socket/core/error.ts";
+import type { Address } from "../socket/core/types.ts";
 import { openTcp } from "../socket/core/tcp.ts";
 import { secureClient } from "./backend.ts";
 import { TlsError } from "./codes.ts";

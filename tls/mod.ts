@@ -83,8 +83,9 @@ export type {
   TlsServerOptions,
   TlsServerSettings,
 } from "./options.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "../socket/core/error.ts";
-export type { Side } from "../socket/core/stream.ts";
+export * from "../socket/core/error.ts"; // SocketError
+export * from "../socket/core/types.ts"; // Address, Side
+
 export type { UntilOptions } from "../socket/framing.ts";
 export type { FinishOptions } from "../socket/finish.ts";
 export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";

@@ -8,10 +8,9 @@
  * peer closes it.
  */
 import type { PeerCertificate as NodeCertificate } from "node:tls";
-import { addressOf } from "../socket/address.ts";
-import type { Opened } from "../socket/core/dial.ts";
-import { type Address, translate } from "../socket/core/error.ts";
-import type { Transport } from "../socket/core/stream.ts";
+import { addressOf, type Opened, type Transport } from "../socket/core/transport.ts";
+import type { Address } from "../socket/core/types.ts";
+import { translate } from "../socket/core/failure.ts";
 import { listenAt } from "../socket/core/tcp.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { explain, toTlsError } from "./codes.ts";

@@ -8,11 +8,9 @@
  * certificates are replaced by exchanging the list.
  */
 import type { Server } from "node:tls";
-import type { Opened } from "../socket/core/dial.ts";
-import type { Address } from "../socket/core/error.ts";
-import type { Acceptor } from "../socket/core/listener.ts";
+import type { Acceptor, Opened, Transport } from "../socket/core/transport.ts";
+import type { Address } from "../socket/core/types.ts";
 import { readProxyHeader } from "../socket/core/proxy_header.ts";
-import type { Transport } from "../socket/core/stream.ts";
 import { listenOn } from "../socket/core/tcp.ts";
 import type { Place, Source } from "./acceptor.ts";
 import type { CheckedPair } from "./certificate.ts";

@@ -29,7 +29,9 @@ import {
   wrongRange,
 } from "../task/core/mod.ts";
 import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
-import type { Side, Stream, Transport, Upgrading } from "../socket/core/stream.ts";
+import type { Side } from "../socket/core/types.ts";
+import type { Stream } from "../socket/core/stream.ts";
+import type { Transport, Upgrading } from "../socket/core/transport.ts";
 import { secureClient, secureServer } from "./backend.ts";
 import { TlsError } from "./codes.ts";
 import { checkServerName } from "./names.ts";
@@ -213,8 +215,8 @@ class Upgrade implements Owner, Upgrading {
 
   async #exchange(carrier: Transport): Promise<void> {
     const stream = this.#stream;
-    const preface = stream.receiver.detach();
-    stream.sender.detach();
+    const preface = stream.receiver.pause();
+    stream.sender.pause();
     stream.transport = NOWHERE;
     const objection = this.#plan.objection(preface.buffered);
     if (objection !== undefined) {
@@ -234,8 +236,8 @@ class Upgrade implements Owner, Upgrading {
     stream.upgrade = undefined;
     stream.transport = secured.transport;
     stream.session = secured.session;
-    stream.receiver.attach();
-    stream.sender.attach();
+    stream.receiver.resume();
+    stream.sender.resume();
     complete(this.task, true);
   }
 

@@ -73,3 +73,9 @@ function toPlain(data: unknown): Uint8Array | undefined {
 export function isResizable({ buffer }: Uint8Array): boolean {
   return buffer instanceof ArrayBuffer ? buffer.resizable : buffer.growable;
 }
+
+/** The address of a path has the port 0, as `getlocal` tells it. */
+export function checkNoPort(port: unknown): void {
+  checkPort(port);
+  if (port !== 0) throw wrongRange("port", "0, since the address is a path", port);
+}

@@ -5,6 +5,7 @@
  * connection is made, whatever comes first; the attempt underneath is then told to give up, and
  * what it brings too late is closed. So no connection is lost and none is left open.
  */
+import type { Opened } from "./transport.ts";
 import {
   Bound,
   complete,
@@ -18,24 +19,11 @@ import {
   TimeoutError,
   type WaitOptions,
 } from "../../task/core/mod.ts";
-import { type Address, failure, translate } from "./error.ts";
+import type { Address } from "./types.ts";
+import { failure, translate } from "./failure.ts";
 import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";
-import { type Session, Stream, type Transport } from "./stream.ts";
-
-/** A connection that was made. */
-export interface Opened {
-  readonly transport: Transport;
-  readonly local: Address;
-  readonly remote: Address;
-  readonly session?: Session;
-  /** Options of the system's socket, where they are not the default. */
-  readonly noDelay?: boolean;
-  readonly keepAlive?: boolean;
-  /** The load balancer that passed it on, if one did, and the bytes that came after its header. */
-  readonly proxy?: Address;
-  readonly first?: Uint8Array;
-}
+import { Stream } from "./stream.ts";
 
 /** How long connecting may take unless the program says otherwise, in milliseconds. */
 export const CONNECT_TIMEOUT = 30_000;
@@ -51,28 +39,28 @@ const shelf: Shelf = new Shelf(closeGiven);
  *
  * @param remote What is connected to, for errors.
  * @param bounds The `timeout` and `signal` of the caller.
- * @param place The created socket that becomes the connection, if there is one.
+ * @param created The created socket that becomes the connection, if there is one.
  */
 export function dial(
   remote: Address,
   bounds: WaitOptions,
   open: Open,
-  place?: Unbound,
+  created?: Unbound,
 ): TaskId<SocketId> {
-  return new Dial(remote, bounds, open, place).task.id;
+  return new Dial(remote, bounds, open, created).task.id;
 }
 
 class Dial implements Owner {
   readonly task: Task;
-  readonly #place: Unbound | undefined;
+  readonly #created: Unbound | undefined;
   readonly #remote: Address;
   readonly #controller = new AbortController();
   readonly #bound: Bound;
 
-  constructor(remote: Address, bounds: WaitOptions, open: Open, place: Unbound | undefined) {
-    this.task = new Task("connect", place?.id ?? 0, this);
-    this.#place = place;
-    if (place !== undefined) place.attempt = this;
+  constructor(remote: Address, bounds: WaitOptions, open: Open, created: Unbound | undefined) {
+    this.task = new Task("connect", created?.id ?? 0, this);
+    this.#created = created;
+    if (created !== undefined) created.attempt = this;
     this.#remote = remote;
     this.#bound = new Bound(this, "connect", bounds);
     this.#bound.arm();
@@ -95,7 +83,7 @@ class Dial implements Owner {
 
   #connected(opened: Opened): void {
     const { transport, local, remote, session, noDelay = true, keepAlive = false } = opened;
-    const id = this.#place?.vacate();
+    const id = this.#created?.giveUpId();
     const stream = new Stream(transport, "client", local, remote, session, id);
     stream.host = this.#remote[0];
     stream.noDelay = noDelay;
@@ -110,7 +98,7 @@ class Dial implements Owner {
   abandon(): void {
     this.#end();
     this.#controller.abort();
-    const details = { socket: this.#place?.id, remote: this.#remote, text: "socket was closed" };
+    const details = { socket: this.#created?.id, remote: this.#remote, text: "socket was closed" };
     fault(this.task, failure("ECONNABORTED", "connect", details));
   }
 
@@ -118,11 +106,11 @@ class Dial implements Owner {
   #end(): void {
     this.#bound.disarm();
     // Another attempt may have begun since this one was cancelled.
-    if (this.#place?.attempt === this) this.#place.attempt = undefined;
+    if (this.#created?.attempt === this) this.#created.attempt = undefined;
   }
 
   #translate(cause: unknown): Error {
-    return translate(cause, "connect", { remote: this.#remote, socket: this.#place?.id });
+    return translate(cause, "connect", { remote: this.#remote, socket: this.#created?.id });
   }
 
   /** Time ran out, or the caller's signal aborted. */

@@ -26,7 +26,7 @@ export abstract class Handle implements Owner {
     if (this.closed) return;
     this.closed = true;
     handles.delete(this);
-    this.release();
+    this.letGo();
     this.#watchers?.forEach((closed) => closed());
   }
 
@@ -40,14 +40,14 @@ export abstract class Handle implements Owner {
   }
 
   /** Leaves the table for another handle to take its place. */
-  vacate(): SocketId {
+  giveUpId(): SocketId {
     this.closed = true;
     handles.delete(this);
     return this.id;
   }
 
   /** Faults what is pending and closes what is underneath. */
-  protected abstract release(): void;
+  protected abstract letGo(): void;
 
   abstract cancelled(task: Task): void;
 }

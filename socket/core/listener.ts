@@ -9,6 +9,7 @@
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
+import type { Acceptor, Opened } from "./transport.ts";
 import {
   complete,
   drop,
@@ -19,33 +20,11 @@ import {
   Task,
   type TaskId,
 } from "../../task/core/mod.ts";
-import {
-  type Address,
-  codeOf,
-  deferFailure,
-  failure,
-  type SocketError,
-  translate,
-} from "./error.ts";
+import type { Address } from "./types.ts";
+import { codeOf, deferFailure, failure, translate } from "./failure.ts";
+import type { SocketError } from "./error.ts";
 import { closeGiven, Handle } from "./handle.ts";
-import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
-
-/** What a listener needs of whatever brings its connections. */
-export interface Acceptor {
-  /** Whether its connections are encrypted. */
-  readonly tls: boolean;
-  /** Connections that are not ready yet, and how many were dropped before they were. */
-  readonly handshaking: number;
-  readonly dropped: number;
-  /** Until when its certificates are valid, if it has any. */
-  readonly validTo?: Date;
-  accept(): Promise<Opened>;
-  close(): void;
-  /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
-  ref?(): void;
-  unref?(): void;
-}
 
 /**
  * What the system says when the one connection that it was about to give has failed. It concerns nobody
@@ -58,7 +37,7 @@ export interface Acceptor {
  * `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list is unknown,
  * and not to be swallowed.
  */
-const GONE = new Set([
+const OF_ONE_CONNECTION = new Set([
   "ECONNABORTED",
   "ECONNRESET",
   "EHOSTDOWN",
@@ -149,7 +128,7 @@ export class Listener extends Handle {
     this.#rest();
   }
 
-  protected release(): void {
+  protected letGo(): void {
     if (this.#waiting.size > 0) {
       const closed = deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
       for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
@@ -192,7 +171,7 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    if (!GONE.has(codeOf(cause))) {
+    if (!OF_ONE_CONNECTION.has(codeOf(cause))) {
       const task = this.#waiting.shift();
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));

@@ -8,7 +8,8 @@ import {
   type TaskId,
   wasIssued,
 } from "../../task/core/mod.ts";
-import { failure, type SocketError } from "./error.ts";
+import { failure } from "./failure.ts";
+import type { SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
 import { Stream } from "./stream.ts";
@@ -68,12 +69,12 @@ export function noSuch(op: string, id: SocketId): SocketError {
     const code = FOR_LISTENERS.has(op) ? "EINVAL" : "ENOTCONN";
     return handle.fail(code, op, `${id} neither listens nor is it connected yet`);
   }
-  return failure("EBADF", op, { socket: id, text: explain(id) });
+  return failure("EBADF", op, { socket: id, text: whatIs(id) });
 }
 
 const FOR_LISTENERS = new Set(["accept", "hasconnection", "serve"]);
 
-function explain(id: number): string {
+function whatIs(id: number): string {
   const name = nameOf(id);
   if (name?.startsWith("a socket")) return `${id} is ${name}`;
   if (name !== undefined) return `${id} is ${name}, not a socket`;

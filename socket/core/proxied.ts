@@ -7,8 +7,7 @@
  * that has waited longest goes first. What is bad is dropped at once. All are counted, and that is all:
  * they are nobody's accept.
  */
-import type { Opened } from "./dial.ts";
-import type { Acceptor } from "./listener.ts";
+import type { Acceptor, Opened } from "./transport.ts";
 import { readProxyHeader } from "./proxy_header.ts";
 
 /** How many may wait for their header at a time. */

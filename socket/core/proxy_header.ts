@@ -10,9 +10,10 @@
  *
  * A header is believed whoever sent it, so it is looked for only where the program has said so.
  */
-import { type Address, CodedError } from "./error.ts";
+import type { Address } from "./types.ts";
+import { CodedError } from "./failure.ts";
 import { isIpv4, parseIpv6 } from "./ip.ts";
-import type { Transport } from "./stream.ts";
+import type { Transport } from "./transport.ts";
 
 /** A header that was found. */
 export interface ProxyHeader {

@@ -43,7 +43,8 @@ import {
 } from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
 import { copyPart } from "./copy.ts";
-import { deferFailure, SocketError } from "./error.ts";
+import { deferFailure } from "./failure.ts";
+import { SocketError } from "./error.ts";
 import type { Stream } from "./stream.ts";
 
 /** So much is read at the first try: what a recv gives by default. */
@@ -92,8 +93,8 @@ export class Receiver {
   #cause: unknown = undefined;
   /** What several receives fault with that wait when a read fails. */
   #lost: DeferredFault | undefined;
-  /** Who gets what a read still brings after `detach`. */
-  #heir: PromiseWithResolvers<Uint8Array | null> | undefined;
+  /** Who gets what a read still brings after `pause`. */
+  #successor: PromiseWithResolvers<Uint8Array | null> | undefined;
   // One pair of handlers per connection, not per read.
   readonly #onRead = (n: number | null) => {
     try {
@@ -280,20 +281,20 @@ export class Receiver {
    * Stops reading for the transport to be changed. Gives what is buffered and, if a read is under
    * way, what it will bring.
    */
-  detach(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
+  pause(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
     if (this.#unreferenced) this.#reference();
     const buffered = this.take(this.buffered);
     if (this.#reading) {
-      this.#heir = Promise.withResolvers();
-      this.#heir.promise.catch(() => {}); // whoever reads from it sees the failure
+      this.#successor = Promise.withResolvers();
+      this.#successor.promise.catch(() => {}); // whoever reads from it sees the failure
     }
     this.#reading = true;
-    return { buffered, arriving: this.#heir?.promise };
+    return { buffered, arriving: this.#successor?.promise };
   }
 
   /** Reads on, from the new transport. */
-  attach(): void {
-    this.#heir = undefined;
+  resume(): void {
+    this.#successor = undefined;
     this.#reading = this.#unreferenced = false;
     this.#serve();
   }
@@ -310,7 +311,7 @@ export class Receiver {
       this.#directBuffer =
         undefined;
     this.#pieces.length = this.#start = this.#end = 0;
-    this.#heir?.resolve(null);
+    this.#successor?.resolve(null);
   }
 
   /** Whether a plain recv need not wait. */
@@ -486,7 +487,7 @@ export class Receiver {
 
   #arrived(n: number | null): void {
     if (this.#stream.closed) return;
-    if (this.#heir !== undefined) return this.#bequeath(n);
+    if (this.#successor !== undefined) return this.#passOn(n);
     if (n === null && this.#stream.reset !== undefined) return this.#failed(this.#stream.reset);
     this.#reading = false;
     if (n === null) {
@@ -531,19 +532,19 @@ export class Receiver {
     }
   }
 
-  /** A read from before `detach` has ended: the bytes are in the buffer, or in a caller's. */
-  #bequeath(n: number | null): void {
-    if (n === null) return this.#heir!.resolve(null);
+  /** A read from before `pause` has ended: the bytes are in the buffer, or in a caller's. */
+  #passOn(n: number | null): void {
+    if (n === null) return this.#successor!.resolve(null);
     this.bytes += n;
     const from = this.#directBuffer ?? this.#buffer!.subarray(this.#end);
     this.#direct = this.#directBuffer = undefined;
     this.#start = this.#end = 0;
-    this.#heir!.resolve(new Uint8Array(from.subarray(0, n)));
+    this.#successor!.resolve(new Uint8Array(from.subarray(0, n)));
   }
 
   #failed(cause: unknown): void {
     if (this.#stream.closed) return;
-    if (this.#heir !== undefined) return this.#heir.reject(cause);
+    if (this.#successor !== undefined) return this.#successor.reject(cause);
     this.#reading = false;
     this.#cause = cause;
     if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;

@@ -28,7 +28,7 @@ import {
   type TaskId,
 } from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
-import { deferFailure } from "./error.ts";
+import { deferFailure } from "./failure.ts";
 import type { Stream } from "./stream.ts";
 
 /** Up to here a send that is written by itself is copied, too. */
@@ -92,7 +92,7 @@ export class Sender {
     }
   };
   readonly #onError = (cause: unknown) => this.#failed(cause);
-  readonly #onGathered = () => this.attach();
+  readonly #onGathered = () => this.resume();
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -164,21 +164,21 @@ export class Sender {
   }
 
   /** Lets sends queue while the transport is changed: as if a write of nothing were under way. */
-  detach(): void {
+  pause(): void {
     this.#chunk = NOTHING;
     this.#length = 0;
     this.#written = 0;
   }
 
   /** Sends on, to the new transport. */
-  attach(): void {
+  resume(): void {
     this.#chunk = undefined;
     this.#next();
   }
 
   /** Begins with what is queued at the end of the turn, when others may have joined it. */
   #gather(): void {
-    this.detach();
+    this.pause();
     queueMicrotask(this.#onGathered);
   }
 
@@ -200,7 +200,7 @@ export class Sender {
   }
 
   /** The program has detached the buffer that it was to leave alone. */
-  #detached(op: string): Error {
+  #detachedBuffer(op: string): Error {
     return this.#stream.fail("EINVAL", op, "data was detached before it was sent");
   }
 
@@ -241,7 +241,7 @@ export class Sender {
     if (written < this.#length) {
       const chunk = this.#chunk!;
       // What is left of it is gone, and half of it has been sent.
-      if (n === 0 || chunk.length < this.#length) return this.#failed(this.#detached("send"));
+      if (n === 0 || chunk.length < this.#length) return this.#failed(this.#detachedBuffer("send"));
       return this.#write(chunk.subarray(written));
     }
     this.#chunk = undefined;
@@ -266,7 +266,7 @@ export class Sender {
       }
       const data = task.argument as Uint8Array;
       const next = this.#queue.head;
-      if (data.length !== task.count) fault(task, this.#detached(task.kind));
+      if (data.length !== task.count) fault(task, this.#detachedBuffer(task.kind));
       else if (next === undefined || data.length >= LARGE || !fits(data.length, next)) {
         this.#begin(task, data);
       } else this.#join(task, data);

@@ -5,50 +5,19 @@
  *
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
+import type { Session, Transport, Upgrading } from "./transport.ts";
+import type { Address, Side } from "./types.ts";
 import {
   type DeferredFault,
   makeDroppable,
   type SocketId,
   type Task,
-  type TaskId,
 } from "../../task/core/mod.ts";
-import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
+import { deferFailure, failure, translate } from "./failure.ts";
+import type { SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
-
-/** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
-export interface Transport {
-  /** Fills the start of the buffer; `null` at end of stream. */
-  read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes a part of the data, at least one byte. */
-  write(data: Uint8Array): Promise<number>;
-  /** Ends the sending side. */
-  closeWrite(): Promise<void>;
-  /** Lets go at once; what is under way rejects. */
-  close(): void;
-  /** Whether a read keeps the process alive, the one under way and the next; at first it does. */
-  ref?(): void;
-  unref?(): void;
-}
-
-/** What a transport that does more than carry bytes knows besides: TLS, for one. */
-export interface Session {
-  /** What an error of the transport's means; `undefined` if it is one of the network's. */
-  explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
-  /** Whether sends of one turn are to be joined even if no write is under way. */
-  readonly joins: boolean;
-}
-
-/** A change of the transport that is under way. */
-export interface Upgrading {
-  pending(): Iterable<TaskId>;
-  /** The connection was closed meanwhile; what carries it is the upgrade's to close. */
-  closed(): void;
-}
-
-/** Which end of a connection began it: the `"client"` connected, the `"server"` accepted. */
-export type Side = "client" | "server";
 
 export class Stream extends Handle {
   transport: Transport;
@@ -131,7 +100,7 @@ export class Stream extends Handle {
     return { socket: this.id, local: this.local, remote: this.remote, text };
   }
 
-  protected release(): void {
+  protected letGo(): void {
     this.keep();
     this.receiver.close();
     this.sender.close();

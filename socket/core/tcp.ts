@@ -1,8 +1,7 @@
 /** The system's part of listening and connecting, as ours. */
-import { addressOf } from "../address.ts";
-import type { Opened } from "./dial.ts";
-import { type Address, failure, translate } from "./error.ts";
-import type { Acceptor } from "./listener.ts";
+import { type Acceptor, addressOf, type Opened } from "./transport.ts";
+import type { Address } from "./types.ts";
+import { failure, translate } from "./failure.ts";
 
 /** Connects. The signal is for this attempt only. */
 export async function openTcp(

@@ -4,9 +4,11 @@
  */
 import type { Task } from "../../task/core/mod.ts";
 import { AF_INET, AF_INET6 } from "../constants.ts";
-import { type Address, failure, type SocketError } from "./error.ts";
+import type { Address } from "./types.ts";
+import { failure } from "./failure.ts";
+import type { SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
-import type { Acceptor } from "./listener.ts";
+import type { Acceptor } from "./transport.ts";
 
 export class Unbound extends Handle {
   readonly family: number;
@@ -29,7 +31,7 @@ export class Unbound extends Handle {
     return failure(code, op, { socket: this.id, local: this.local, text });
   }
 
-  protected release(): void {
+  protected letGo(): void {
     this.attempt?.abandon();
     this.held?.close();
   }

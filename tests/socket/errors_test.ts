@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
-import { translate } from "../../socket/core/error.ts";
+import { translate } from "../../socket/core/failure.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
 import { codeOf, leavingNothing, turn } from "../settle.ts";
