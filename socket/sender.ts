@@ -63,7 +63,7 @@ export class Sender {
       task.argument = data;
       task.count = data.length;
       if (this.#chunk !== undefined) this.#queue.push(task);
-      else if (this.#stream.session?.joins) this.#gather(task);
+      else if (data.length > 0 && this.#stream.session?.joins) this.#gather(task);
       else this.#begin(task, data);
     }
     return task.id;
