@@ -1,9 +1,10 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { findListener, getListener, refuse } from "./lookup.ts";
 
 /**
- * Takes one connection. Any number may be outstanding; connections go to them in order.
+ * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
+ * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own TLS.
  *
  * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
  *
@@ -11,7 +12,7 @@ import { findListener, getListener, refuse } from "./lookup.ts";
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
  * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something: the listener stays
  * usable. A connection whose task is forgotten, or still unclaimed and unused when the listener is
- * closed, is closed.
+ * closed, is closed; so is one whose task waits in a `CompletionQueue`.
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.
@@ -36,7 +37,8 @@ export function accept(server: SocketId): TaskId<SocketId> {
 
 /**
  * Whether a connection is ready: after `true` the next accept completes at once. Asking makes the
- * listener look for one, so a poll finds it the next time round the event loop.
+ * listener look for one, so a poll finds it the next time round the event loop. That alone keeps no
+ * process alive, except on a listener of Deno's own TLS.
  *
  * @param server A listener.
  * @returns Whether a connection is ready.

@@ -1,4 +1,4 @@
-import type { SocketId } from "../task/id.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import type { Address } from "./error.ts";
 import { handles } from "./handle.ts";
 import { plainIp } from "./ip.ts";

@@ -6,8 +6,8 @@
  * connects in between is not refused, as it would be in C: it waits for an accept like all others, and
  * none is lost. A path is only noted by `bind`: there is no port to be found out and nothing to hold.
  */
-import { checkInteger, wrongRange } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkInteger, wrongRange } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { checkHost, checkPort, checkRemoteHost, checkRemotePort } from "./check.ts";
 import { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } from "./constants.ts";
 import { CONNECT_TIMEOUT, dial } from "./dial.ts";

@@ -5,13 +5,13 @@
  * connection is made, whatever comes first; the attempt underneath is then told to give up, and
  * what it brings too late is closed. So no connection is lost and none is left open.
  */
-import { Bound, type WaitOptions } from "../task/bound.ts";
-import { TimeoutError } from "../task/errors.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { Queue } from "../task/queue.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { Bound, type WaitOptions } from "../task/core/bound.ts";
+import { TimeoutError } from "../task/core/errors.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
+import { Shelf } from "../task/core/shelf.ts";
 import { type Address, failure, translate } from "./error.ts";
-import { handles } from "./handle.ts";
+import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";
 import { type Session, Stream, type Transport } from "./stream.ts";
 
@@ -36,7 +36,7 @@ export const CONNECT_TIMEOUT = 30_000;
 type Open = (signal: AbortSignal) => Promise<Opened>;
 
 /** Completed connects whose connection nobody has claimed. */
-const shelf: Queue<Task> = new Queue();
+const shelf: Shelf = new Shelf(closeGiven);
 
 /**
  * Connects as a task.
@@ -94,8 +94,8 @@ class Dial implements Owner {
     stream.keepAlive = keepAlive;
     // The program has known the ID of a created socket all along.
     if (id !== undefined) return complete(this.task, id);
+    stream.givenBy = this.task;
     complete(this.task, stream.id, shelf);
-    if (this.task.queue === shelf) stream.offer = this.task;
   }
 
   /** The created socket was closed. */
@@ -121,7 +121,7 @@ class Dial implements Owner {
   expired(reason: unknown): void {
     this.#end();
     this.#controller.abort();
-    if (!(reason instanceof TimeoutError)) return fault(this.task, reason);
+    if (!(reason instanceof TimeoutError)) return fault(this.task, reason, false);
     const details = { remote: this.#remote, cause: reason };
     fault(this.task, failure("ETIMEDOUT", "connect", details));
   }
@@ -129,9 +129,5 @@ class Dial implements Owner {
   cancelled(): void {
     this.#end();
     this.#controller.abort();
-  }
-
-  discarded(task: Task): void {
-    handles.get(task.value as SocketId)?.close();
   }
 }

@@ -2,7 +2,7 @@
  * Error codes, their numbers and texts: those of Linux, on every system, so that a ported script
  * sees the numbers it knows. Codes that no kernel has get numbers beyond the kernel's range.
  */
-import { checkInteger } from "../task/check.ts";
+import { checkInteger } from "../task/core/check.ts";
 
 const TABLE: readonly (readonly [code: string, errno: number, text: string])[] = [
   ["EPERM", 1, "operation not permitted"],

@@ -1,5 +1,6 @@
-import type { SocketId } from "../task/id.ts";
-import { codeFor, lookUp, setErrno } from "./errno.ts";
+import type { SocketId } from "../task/core/ids.ts";
+import { DeferredFault } from "../task/core/record.ts";
+import { codeFor, errno, lookUp, setErrno } from "./errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */
 export type Address = [ip: string, port: number];
@@ -39,7 +40,10 @@ export class SocketError extends Error {
   override readonly name = "SocketError";
   /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` … */
   readonly code: string;
-  /** The number Linux gives the code; from 4001 for codes that Linux does not have. */
+  /**
+   * The number Linux gives the code. Codes that Linux does not have: those of TLS 71, as `EPROTO`;
+   * others from 4001.
+   */
   readonly errno: number;
   /** The operation: `"connect"`, `"recv"` … */
   readonly op: string;
@@ -50,7 +54,7 @@ export class SocketError extends Error {
   /** The other end of the connection; `undefined` if not known. */
   readonly remote: Address | undefined;
   /** What had come when a `recvExact` or `recvUntil` failed: a copy, it is still to be received. */
-  partial: Uint8Array | undefined;
+  partial: Uint8Array<ArrayBuffer> | undefined;
 
   /**
    * Made by the calls of this package.
@@ -91,6 +95,17 @@ export function failure(code: string, op: string, details: SocketErrorDetails): 
   const error = new SocketError(code, op, details);
   setErrno(error.errno);
   return error;
+}
+
+/** A failure of many tasks at once: it counts now, and a task's error is made when somebody looks. */
+export function deferFailure(make: (op: string) => Error): DeferredFault {
+  make(""); // which counts
+  return new DeferredFault(({ kind }) => {
+    const before = errno();
+    const error = make(kind);
+    setErrno(before);
+    return error;
+  });
 }
 
 /** An error of a transport whose code and text are already those to report. */

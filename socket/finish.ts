@@ -1,9 +1,9 @@
 import { awaitTask } from "../task/await.ts";
-import { Bound } from "../task/bound.ts";
+import { Bound } from "../task/core/bound.ts";
 import { cancel } from "../task/cancel.ts";
-import { checkOptions, checkTimeout } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { checkOptions, checkTimeout } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
 import { findStream, refuse } from "./lookup.ts";
 import type { Stream } from "./stream.ts";
 

@@ -1,7 +1,7 @@
-import { nextId, type SocketId } from "../task/id.ts";
-import { now } from "../task/now.ts";
-import type { Owner, Task } from "../task/record.ts";
-import { IdTable } from "../task/table.ts";
+import { nameIds, nextId, type SocketId } from "../task/core/ids.ts";
+import { now } from "../task/core/now.ts";
+import type { Owner, Task } from "../task/core/record.ts";
+import { IdTable } from "../task/core/table.ts";
 
 /** Whatever a socket ID can stand for. It is in the table from its birth until it is closed. */
 export abstract class Handle implements Owner {
@@ -45,8 +45,12 @@ export abstract class Handle implements Owner {
   protected abstract release(): void;
 
   abstract cancelled(task: Task): void;
-
-  abstract discarded(task: Task): void;
 }
 
 export const handles: IdTable<Handle> = new IdTable();
+
+/** An accept or a connect was dropped unclaimed: the connection that it gave goes with it. */
+export function closeGiven(task: Task): void {
+  handles.get(task.value as SocketId)?.close();
+}
+nameIds((id) => handles.get(id) === undefined ? undefined : "a socket");

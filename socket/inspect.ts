@@ -1,5 +1,6 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { since } from "../task/core/now.ts";
 import type { Address } from "./error.ts";
 import { type Handle, handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
@@ -32,7 +33,7 @@ export interface StreamRecord {
   readonly queuedOut: number;
   /** Running tasks: receives, then sends, each in order, then a `starttls`. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it was connected. */
+  /** Whole milliseconds since it was connected. */
   readonly age: number;
 }
 
@@ -61,7 +62,7 @@ export interface ListenerRecord {
   readonly validTo: Date | undefined;
   /** Running accepts, in order. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it began to listen. */
+  /** Whole milliseconds since it began to listen. */
   readonly age: number;
 }
 
@@ -75,7 +76,7 @@ export interface UnboundRecord {
   readonly local: Address | undefined;
   /** The connect under way, if there is one. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it was created. */
+  /** Whole milliseconds since it was created. */
   readonly age: number;
 }
 
@@ -137,7 +138,7 @@ export function inspect(id?: SocketId): SocketRecord | SocketRecord[] | undefine
 }
 
 function describe(handle: Handle): SocketRecord {
-  const age = performance.now() - handle.created;
+  const age = since(handle.created);
   if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
   if (handle instanceof Listener) return Object.freeze(describeListener(handle, age));
   const { id, local, attempt } = handle as Unbound;

@@ -1,5 +1,5 @@
-import { checkBoolean, checkInteger, checkOptions, checkTimeout } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkBoolean, checkInteger, checkOptions, checkTimeout } from "../task/core/check.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import { checkHost, checkPort } from "./check.ts";
 import { Listener } from "./listener.ts";
 import { ProxyAcceptor } from "./proxied.ts";

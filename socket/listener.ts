@@ -4,15 +4,24 @@
  * Theory of operation. As with reads, an accept of the system's cannot be cancelled, so it does not
  * belong to a task: at most one is under way, begun when somebody wants a connection and none is
  * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
- * demand connections wait in the system's backlog.
+ * demand connections wait in the system's backlog. An accept under way that nobody waits for (it was
+ * cancelled, or begun by `hasconnection`) keeps no process alive.
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
-import { complete, discard, fault, Task, unclaimed } from "../task/record.ts";
-import { Queue } from "../task/queue.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, codeOf, failure, type SocketError, translate } from "./error.ts";
-import { Handle, handles } from "./handle.ts";
+import { complete, drop, fault, Task } from "../task/core/record.ts";
+import { Queue } from "../task/core/queue.ts";
+import { Shelf } from "../task/core/shelf.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import {
+  type Address,
+  codeOf,
+  deferFailure,
+  failure,
+  type SocketError,
+  translate,
+} from "./error.ts";
+import { closeGiven, Handle } from "./handle.ts";
 import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
 
@@ -27,6 +36,9 @@ export interface Acceptor {
   readonly validTo?: Date;
   accept(): Promise<Opened>;
   close(): void;
+  /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /**
@@ -66,9 +78,11 @@ export class Listener extends Handle {
   accepted = 0;
   readonly #waiting: Queue<Task> = new Queue();
   /** Completed accepts with a connection that nobody has claimed. */
-  readonly #shelf: Queue<Task> = new Queue();
+  readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
   #accepting = false;
+  /** The accept under way keeps no process alive. */
+  #unreferenced = false;
   /** A failure that came when no accept was waiting. */
   #cause: unknown = undefined;
   readonly #onConnection = (incoming: Opened) => this.#arrived(incoming);
@@ -90,6 +104,10 @@ export class Listener extends Handle {
       fault(task, this.#translate(cause));
     } else {
       this.#waiting.push(task);
+      if (this.#unreferenced) {
+        this.#unreferenced = false;
+        this.acceptor.ref?.();
+      }
       this.#accept();
     }
     return task.id;
@@ -103,6 +121,7 @@ export class Listener extends Handle {
     if (this.#ready.length > 0) return true;
     this.#cause = undefined;
     this.#accept();
+    this.#rest();
     return false;
   }
 
@@ -120,21 +139,25 @@ export class Listener extends Handle {
     return failure(code, op, { socket: this.id, local: this.local, text });
   }
 
-  cancelled(): void {}
-
-  /** An accepted connection that nobody has claimed goes with its task. */
-  discarded(task: Task): void {
-    handles.get(task.value as SocketId)?.close();
+  cancelled(): void {
+    this.#rest();
   }
 
   protected release(): void {
-    for (const task of this.#waiting) {
-      this.#waiting.remove(task);
-      fault(task, this.fail("ECONNABORTED", "accept", "socket was closed"));
+    if (this.#waiting.size > 0) {
+      const closed = deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
+      for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
     }
-    for (const task of this.#shelf) discard(task);
+    for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
     this.acceptor.close();
+  }
+
+  /** If nobody waits for the accept under way, it must not keep the process alive. */
+  #rest(): void {
+    if (this.#waiting.size > 0 || this.#unreferenced) return;
+    this.#unreferenced = true;
+    this.acceptor.unref?.();
   }
 
   #accept(): void {
@@ -156,8 +179,8 @@ export class Listener extends Handle {
     const stream = new Stream(transport, "server", local, remote, session);
     if (proxy !== undefined) stream.passedOn(proxy, first);
     this.accepted++;
+    stream.givenBy = task;
     complete(task, stream.id, this.#shelf);
-    if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;
   }
 
   #failed(cause: unknown): void {

@@ -49,7 +49,7 @@
  *
  * @module
  */
-export type { SocketId } from "../task/id.ts";
+export type { SocketId } from "../task/core/ids.ts";
 export { type ListenOptions, tcpserver } from "./listen.ts";
 export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
 export { pair } from "./pair.ts";

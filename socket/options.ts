@@ -1,5 +1,5 @@
-import { checkInteger } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkInteger } from "../task/core/check.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import {
   AF_UNIX,
   IPPROTO_TCP,

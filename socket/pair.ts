@@ -1,5 +1,5 @@
 import { awaitTask } from "../task/await.ts";
-import type { SocketId } from "../task/id.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import { close } from "./close.ts";
 import { connect } from "./connect.ts";
 import { handles } from "./handle.ts";

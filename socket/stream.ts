@@ -5,11 +5,11 @@
  *
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
-import { release, type Task, unclaimed } from "../task/record.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { type DeferredFault, makeDroppable, type Task } from "../task/core/record.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
-import { Demand, Receiver } from "./receiver.ts";
+import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 
 /** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
@@ -22,6 +22,9 @@ export interface Transport {
   closeWrite(): Promise<void>;
   /** Lets go at once; what is under way rejects. */
   close(): void;
+  /** Whether a read keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /** What a transport that does more than carry bytes knows besides: TLS, for one. */
@@ -59,8 +62,8 @@ export class Stream extends Handle {
   proxy: Address | undefined = undefined;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
-  /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
-  offer: Task | undefined = undefined;
+  /** The accept or connect that gave this connection, until the program works with it. */
+  givenBy: Task | undefined = undefined;
   /** The peer's reset: the system tells of it once, to whichever half asks first. */
   reset: unknown = undefined;
 
@@ -97,15 +100,19 @@ export class Stream extends Handle {
    * The program works with this connection: then bookkeeping no longer closes it, even if the
    * task that gave it is never claimed.
    */
-  adopt(): void {
-    const shelf = this.offer?.queue;
-    if (shelf !== undefined && shelf !== unclaimed) release(this.offer!);
-    this.offer = undefined;
+  keep(): void {
+    if (this.givenBy !== undefined) makeDroppable(this.givenBy);
+    this.givenBy = undefined;
   }
 
   /** A failure of this connection, with its addresses. */
   fail(code: string, op: string, text?: string): SocketError {
     return failure(code, op, this.#details(text));
+  }
+
+  /** What tasks fault with that a close leaves undone. */
+  closedFault(): DeferredFault {
+    return deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
   }
 
   /** An error of the transport's, as ours. */
@@ -120,7 +127,7 @@ export class Stream extends Handle {
   }
 
   protected release(): void {
-    this.adopt();
+    this.keep();
     this.receiver.close();
     this.sender.close();
     if (this.upgrade === undefined) this.transport.close();
@@ -129,8 +136,6 @@ export class Stream extends Handle {
 
   cancelled(task: Task): void {
     if (task.kind === "shutdown") this.sender.reopen();
-    else if (task.argument instanceof Demand) this.receiver.wake();
+    else if (task.kind.startsWith("recv")) this.receiver.cancelled(task);
   }
-
-  discarded(): void {}
 }

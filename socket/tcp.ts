@@ -114,6 +114,14 @@ class TcpAcceptor implements Acceptor {
     }
   }
 
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
+  }
+
   close(): void {
     this.#listener.close();
   }

@@ -2,7 +2,7 @@
  * A socket that was created and does nothing yet: it remembers what is to become of it. Deno has no
  * such thing, so `listen` and `connect` make the real one, which takes its place under the same ID.
  */
-import type { Task } from "../task/record.ts";
+import type { Task } from "../task/core/record.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 import { type Address, failure, type SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
@@ -35,8 +35,6 @@ export class Unbound extends Handle {
   }
 
   cancelled(): void {}
-
-  discarded(_task: Task): void {}
 }
 
 /** The address that stands for any of its family. */

@@ -1,7 +1,7 @@
 import { awaitTask } from "../task/await.ts";
-import { checkInteger, checkOptions, checkString, wrongRange } from "../task/check.ts";
-import { checkWaitOptions, type WaitOptions } from "../task/bound.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkInteger, checkOptions, checkString, wrongRange } from "../task/core/check.ts";
+import { checkWaitOptions, type WaitOptions } from "../task/core/bound.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import { addressOf } from "./address.ts";
 import { dial, type Opened } from "./dial.ts";
 import { lookUp } from "./errno.ts";
@@ -195,6 +195,14 @@ class UnixAcceptor implements Acceptor {
   async accept(): Promise<Opened> {
     const transport = await this.#listener.accept();
     return { transport, local: [this.#path, 0], remote: addressOf(transport.remoteAddr) };
+  }
+
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
   }
 
   close(): void {

@@ -5,11 +5,11 @@
  * directly; a receiver that takes a value makes room for the first waiting sender. Whoever
  * waits is a link in a queue, so giving up in the middle costs constant time and takes nothing.
  */
-import { Bound } from "./bound.ts";
-import { checkOptions, checkSignal, wrongRange, wrongType } from "./check.ts";
-import { ChannelClosedError } from "./errors.ts";
-import { Fifo } from "./fifo.ts";
-import { type Link, Queue } from "./queue.ts";
+import { Bound } from "./core/bound.ts";
+import { checkOptions, checkSignal, wrongRange, wrongType } from "./core/check.ts";
+import { ChannelClosedError } from "./core/errors.ts";
+import { Fifo } from "./core/fifo.ts";
+import { type Link, Queue } from "./core/queue.ts";
 
 /** How a wait on a channel ends early. */
 export interface ChannelWaitOptions {

@@ -1,20 +1,22 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
+import { Bound, checkWaitOptions, type WaitOptions } from "./core/bound.ts";
 import { Channel, CLOSED, isReady, type Receiver, receiversOf } from "./channel.ts";
-import { checkId, wrongRange, wrongType } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { see } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import type { Queue } from "./queue.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import type { Queue } from "./core/queue.ts";
 import {
   addWaiter,
   claim,
   COMPLETED,
   find,
+  rejectionOf,
   removeWaiter,
   RUNNING,
   Task,
   type Waiter,
-} from "./record.ts";
+} from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /** What {@linkcode select} can wait for: a task, or a value from a channel. */
 // deno-lint-ignore no-explicit-any -- a Channel<T> is no Channel<unknown>: it also takes a T
@@ -70,8 +72,8 @@ export function select<const S extends readonly Source[]>(
   checkWaitOptions(options);
   const found = resolveSources(sources);
   if (found instanceof UnknownTaskError) return Promise.reject(found);
-  return new Promise((resolve, reject) => {
-    new Selection(found, options, resolve as (selected: Selected) => void, reject).begin();
+  return new Promise((resolve) => {
+    new Selection(found, options, resolve as (selected: Selected | Promise<never>) => void).begin();
   });
 }
 
@@ -79,7 +81,7 @@ type Found = Task | Channel<unknown>;
 
 function resolveSources(sources: readonly Source[]): Found[] | UnknownTaskError {
   if (!Array.isArray(sources)) throw wrongType("sources", "an array", sources);
-  if (sources.length === 0) throw wrongRange("sources", "at least one source", "none");
+  if (sources.length === 0) throw wrongEmpty("sources", "at least one source", "an empty array");
   let missing: UnknownTaskError | undefined;
   const found: Found[] = [];
   for (const source of sources) {
@@ -97,20 +99,17 @@ function resolveSources(sources: readonly Source[]): Found[] | UnknownTaskError 
 
 class Selection {
   readonly #found: Found[];
-  readonly #resolve: (selected: Selected) => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (selected: Selected | Promise<never>) => void;
   readonly #bound: Bound;
   #arms: Arm[] = [];
 
   constructor(
     found: Found[],
     options: WaitOptions,
-    resolve: (selected: Selected) => void,
-    reject: (reason: unknown) => void,
+    resolve: (selected: Selected | Promise<never>) => void,
   ) {
     this.#found = found;
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, "select", options);
   }
 
@@ -118,7 +117,7 @@ class Selection {
     const ready = [];
     for (let index = 0; index < this.#found.length; index++) {
       const source = this.#found[index];
-      if (source instanceof Task) see(source);
+      if (source instanceof Task) markSeen(source);
       if (source instanceof Task ? source.state !== RUNNING : isReady(source)) ready.push(index);
     }
     if (ready.length > 0) return this.#take(ready[Math.floor(Math.random() * ready.length)]);
@@ -145,13 +144,14 @@ class Selection {
   }
 
   settle(index: number, task: Task): void {
-    if (task.state === COMPLETED) this.#resolve({ index, value: task.value });
-    else this.#reject(task.value);
+    this.#resolve(
+      task.state === COMPLETED ? { index, value: task.value } : rejectionOf(task),
+    );
   }
 
   expired(reason: unknown): void {
     this.#leave();
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 
   #leave(): void {

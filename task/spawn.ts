@@ -1,7 +1,8 @@
-import { checkFunction, wrongType } from "./check.ts";
-import { watch } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
+import { checkFunction, wrongType } from "./core/check.ts";
+import { noteUnseen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { complete, fault, isAwaited, RUNNING, Task } from "./core/record.ts";
+import { callFor } from "./core/sleepers.ts";
 
 /**
  * Runs a function as a task: soon, never inside this call. What it returns, or what the
@@ -11,7 +12,8 @@ import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
  * {@linkcode setFaultHandler}.
  *
  * Cancel safety: cancelled before its turn, the function does not run. Later it cannot be
- * stopped; its result or fault is dropped.
+ * stopped; its result or fault is dropped. A {@linkcode sleep} or {@linkcode timer} that it began
+ * before its first `await` then keeps the process alive no longer; later ones do.
  *
  * State: works on no socket; sockets that the function opened stay open.
  *
@@ -68,7 +70,7 @@ async function run<A extends unknown[]>(
   args: A,
 ): Promise<void> {
   try {
-    complete(task, await fn(...args));
+    complete(task, await callFor(task, fn, args));
   } catch (error) {
     faultUnseen(task, error);
   }
@@ -78,6 +80,6 @@ async function run<A extends unknown[]>(
 export function faultUnseen(task: Task, error: unknown): void {
   if (task.state !== RUNNING) return;
   const awaited = isAwaited(task);
-  fault(task, error);
-  if (!awaited && !task.forgotten) watch(task);
+  fault(task, error, false);
+  if (!awaited && !task.forgotten) noteUnseen(task);
 }

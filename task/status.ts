@@ -1,7 +1,7 @@
-import { checkId } from "./check.ts";
-import { see } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { COMPLETED, FAULTED, find } from "./record.ts";
+import { checkId } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/ids.ts";
+import { COMPLETED, errorOf, FAULTED, find } from "./core/record.ts";
 
 /** What a task is doing; `Unknown` once its result was claimed or dropped. */
 export type TaskStatus = "Running" | "Completed" | "Faulted" | "Unknown";
@@ -30,7 +30,7 @@ const NAMES = ["Running", "Completed", "Faulted"] as const;
 export function status(id: TaskId): TaskStatus {
   const task = find(id);
   if (task === undefined) return "Unknown";
-  if (task.unseen) see(task);
+  if (task.unseen) markSeen(task);
   return NAMES[task.state];
 }
 
@@ -62,7 +62,7 @@ export function result<T>(id: TaskId<T>): T | undefined {
     checkId("id", id);
     return undefined;
   }
-  if (task.unseen) see(task);
+  if (task.unseen) markSeen(task);
   return task.state === COMPLETED ? task.value as T : undefined;
 }
 
@@ -93,6 +93,6 @@ export function error(id: TaskId): unknown {
     checkId("id", id);
     return undefined;
   }
-  if (task.unseen) see(task);
-  return task.state === FAULTED ? task.value : undefined;
+  if (task.unseen) markSeen(task);
+  return task.state === FAULTED ? errorOf(task, error) : undefined;
 }

@@ -29,7 +29,10 @@ export function descriptorLimit(): number {
   return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0);
 }
 
-/** Waits until no more sockets than `before` are open; a leak makes it wait for ever. */
+/** Waits until no more sockets than `before` are open; a leak makes it fail. */
 export async function descriptorsBackTo(before: number): Promise<void> {
-  await until(() => openDescriptors() <= before);
+  await until(
+    () => openDescriptors() <= before,
+    `no more than the ${before} sockets from before are open`,
+  );
 }

@@ -24,6 +24,8 @@ export interface Source {
   /** Shows other certificates from now on; tells whether it can. */
   replace(pairs: readonly CheckedPair[]): boolean;
   close(): void;
+  ref(): void;
+  unref(): void;
 }
 
 /** The place that a listener has. */
@@ -47,6 +49,8 @@ export class TlsAcceptor implements Acceptor {
   readonly #finished: Opened[] = [];
   #wanted: PromiseWithResolvers<Opened> | undefined;
   #accepting = false;
+  /** Whether an accept keeps the process alive. */
+  #referenced = true;
   /** A failure that came when nothing was wanted. */
   #cause: unknown = undefined;
   #closed = false;
@@ -76,8 +80,19 @@ export class TlsAcceptor implements Acceptor {
       return Promise.reject(cause);
     }
     this.#wanted = Promise.withResolvers();
+    if (this.#referenced) this.source.ref();
     this.#accept();
     return this.#wanted.promise;
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.source.ref();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.source.unref();
   }
 
   close(): void {
@@ -141,6 +156,7 @@ export class TlsAcceptor implements Acceptor {
   #take(): PromiseWithResolvers<Opened> | undefined {
     const wanted = this.#wanted;
     this.#wanted = undefined;
+    this.source.unref(); // the next one may be on its way, but nobody waits for it
     return wanted;
   }
 }

@@ -15,7 +15,7 @@
  * | `ERR_OSSL_ASN1_PARSE_ERROR` | a PEM block decodes, but to no certificate or key |
  */
 import type { KeyObject } from "node:crypto";
-import { checkString } from "../task/check.ts";
+import { checkString } from "../task/core/check.ts";
 import { nodeCrypto } from "./builtins.ts";
 import { TlsError } from "./codes.ts";
 import { broken, context, type Element, elements, inside, readTime, Tag } from "./der.ts";
@@ -61,6 +61,7 @@ export interface CertificateFacts {
 export function checkPair({ cert, key }: CertificatePair): CheckedPair {
   checkString("cert", cert);
   checkString("key", key);
+  checkVersion();
   const blocks = certificates("cert", cert);
   const total = blocks.reduce((sum, { length }) => sum + length, 0);
   if (total > MAX_CHAIN) throw tooLong("cert", `${blocks.length} certificates of ${total} bytes`);
@@ -88,6 +89,18 @@ export function checkAuthorities(ca: string): string[] {
     readCertificate(bytes, "ca");
     return encodePem("CERTIFICATE", bytes);
   });
+}
+
+/** The first version of Deno that this module works with. */
+const OLDEST = [2, 9, 5];
+
+/** An older Deno reads keys otherwise, or cannot tell whose they are: say so, blame no key. */
+function checkVersion(): void {
+  const version = Deno.version.deno;
+  const parts = version.split(".").map((part) => parseInt(part));
+  const at = OLDEST.findIndex((part, i) => parts[i] !== part);
+  if (at < 0 || !(parts[at] < OLDEST[at])) return;
+  throw new Error(`TLS needs Deno ${OLDEST.join(".")} or later: this is Deno ${version}`);
 }
 
 function certificates(name: string, pem: string): Uint8Array<ArrayBuffer>[] {
@@ -206,14 +219,8 @@ function checkKind({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): void
   throw new TlsError("ERR_OSSL_UNSUPPORTED", `"key" is of the kind ${kind}: ${USABLE}`);
 }
 
-/** The first version of Deno with all that is called here. */
-const OLDEST = "2.9.5";
-
 function keyMatches(certificate: Uint8Array, key: KeyObject): boolean {
   const { X509Certificate } = nodeCrypto();
-  if (X509Certificate.prototype.checkPrivateKey === undefined) {
-    throw new Error(`TLS needs Deno ${OLDEST} or later: this is Deno ${Deno.version.deno}`);
-  }
   try {
     return new X509Certificate(certificate).checkPrivateKey(key);
   } catch (cause) {

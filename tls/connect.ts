@@ -1,5 +1,5 @@
 import { awaitTask } from "../task/await.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { checkRemoteHost, checkRemotePort } from "../socket/check.ts";
 import { dial } from "../socket/dial.ts";
 import type { Address } from "../socket/error.ts";

@@ -1,5 +1,5 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import { getStream } from "../socket/lookup.ts";
 import type { TlsInfo, TlsSession } from "./session.ts";
 

@@ -2,8 +2,8 @@
  * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
 import { toBytes } from "../socket/check.ts";
 import * as accepting from "../socket/accept.ts";
 import type { SocketError } from "../socket/error.ts";
@@ -42,7 +42,7 @@ import * as serving from "../socket/serve.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  const objection = objectionTo("accept", server);
+  const objection = objectionTo("accept", server, "server");
   return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
 }
 
@@ -70,7 +70,7 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  const objection = objectionTo("hasconnection", server);
+  const objection = objectionTo("hasconnection", server, "server");
   if (objection !== undefined) throw objection;
   return accepting.hasconnection(server);
 }
@@ -105,7 +105,7 @@ export function hasconnection(server: SocketId): boolean {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
+export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recv", id);
   if (objection === undefined) return receiving.recv(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -179,7 +179,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvExact", id);
   if (objection === undefined) return framing.recvExact(id, n);
   framing.checkCount(n);
@@ -221,7 +221,7 @@ export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
   options?: framing.UntilOptions,
-): TaskId<Uint8Array> {
+): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvUntil", id);
   if (objection === undefined) return framing.recvUntil(id, delimiter, options);
   framing.checkDelimiter(delimiter);
@@ -291,7 +291,7 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function peek(id: SocketId, max?: number): Uint8Array | undefined {
+export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | undefined {
   const objection = objectionTo("peek", id);
   if (objection === undefined) return receiving.peek(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -335,8 +335,7 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.send`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.send`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -370,8 +369,7 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: a write that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.write`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.write`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -406,8 +404,7 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: cancelled before its turn, the sending side stays open.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the same codes.
  *
  * @param id An encrypted connection.
  * @returns The task, Completed when the end has been sent.
@@ -508,15 +505,15 @@ export function serve(
   handler: serving.Handler,
   options?: serving.ServeOptions,
 ): TaskId<void> {
-  const objection = objectionTo("serve", server);
+  const objection = objectionTo("serve", server, "server");
   if (objection === undefined) return serving.serve(server, handler, options);
   serving.checkServe(handler, options ?? {});
   return faulted("serve", server, objection);
 }
 
 /** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
-function objectionTo(op: string, id: SocketId): SocketError | undefined {
-  checkId("id", id);
+function objectionTo(op: string, id: SocketId, name = "id"): SocketError | undefined {
+  checkId(name, id);
   const stream = findStream(id);
   if (stream !== undefined) {
     return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");

@@ -1,5 +1,5 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkId } from "../task/core/check.ts";
+import type { SocketId } from "../task/core/ids.ts";
 import { checkHost, checkPort } from "../socket/check.ts";
 import { Listener } from "../socket/listener.ts";
 import { getListener } from "../socket/lookup.ts";
@@ -32,7 +32,7 @@ import { selfsigned } from "./selfsigned.ts";
  * `native`.
  * @throws {RangeError} If an argument or option is out of range.
  * @throws {SocketError} Those of `socket.tcpserver`; if a certificate cannot be used:
- * `CERT_HAS_EXPIRED`, `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE` …
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` …
  *
  * @example Listen with a development certificate
  * ```ts

@@ -51,7 +51,7 @@
  *
  * @module
  */
-export type { SocketId } from "../task/id.ts";
+export type { SocketId } from "../task/core/ids.ts";
 export { certificate, setcerts, tcpserver } from "./listen.ts";
 export { connect, tcpconnect } from "./connect.ts";
 export {

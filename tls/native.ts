@@ -87,6 +87,14 @@ export class NativeSource implements Source {
     return false;
   }
 
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
+  }
+
   close(): void {
     this.#listener.close();
   }

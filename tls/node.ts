@@ -192,6 +192,15 @@ export class NodeTransport implements Transport {
     return new NodeSession(this.#socket!);
   }
 
+  // The transport is read only while a `read` waits, so whoever waits for that is the one who counts.
+  ref(): void {
+    this.#carrier.ref?.();
+  }
+
+  unref(): void {
+    this.#carrier.unref?.();
+  }
+
   async read(buffer: Uint8Array): Promise<number | null> {
     while (this.#held.length === 0) {
       if (this.#ended) return null;

@@ -167,6 +167,14 @@ export class NodeSource implements Source {
     return { ...opened, ...secured, remote: peer, proxy };
   }
 
+  ref(): void {
+    this.#acceptor.ref?.();
+  }
+
+  unref(): void {
+    this.#acceptor.unref?.();
+  }
+
   replace(pairs: readonly CheckedPair[]): boolean {
     this.#server.replace(pairs);
     return true;

@@ -6,9 +6,10 @@ import {
   checkSignal,
   checkString,
   checkTimeout,
+  wrongEmpty,
   wrongRange,
   wrongType,
-} from "../task/check.ts";
+} from "../task/core/check.ts";
 import { CONNECT_TIMEOUT } from "../socket/dial.ts";
 import { translate } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
@@ -275,9 +276,7 @@ function checkNative(
 
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {
   if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
-  if (certs.length === 0) {
-    throw new RangeError('"certs" must hold at least one certificate: current value is []');
-  }
+  if (certs.length === 0) throw wrongEmpty("certs", "at least one certificate", "an empty array");
   return certs.map((pair) => {
     checkOptions(pair, ["cert", "key"]);
     return certified(op, () => checkPair(pair));

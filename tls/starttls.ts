@@ -15,11 +15,11 @@
  * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
  *   it is when the task is cancelled or its time is up.
  */
-import { Bound } from "../task/bound.ts";
-import { checkOptions, checkString, wrongRange } from "../task/check.ts";
-import { TimeoutError } from "../task/errors.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { Bound } from "../task/core/bound.ts";
+import { checkOptions, checkString, wrongRange } from "../task/core/check.ts";
+import { TimeoutError } from "../task/core/errors.ts";
+import type { SocketId, TaskId } from "../task/core/ids.ts";
+import { complete, fault, type Owner, RUNNING, Task } from "../task/core/record.ts";
 import { faulted, findStream, refuse } from "../socket/lookup.ts";
 import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
 import { secureClient, secureServer } from "./backend.ts";
@@ -196,9 +196,7 @@ class Upgrade implements Owner, Upgrading {
     this.#plan = plan;
     this.#bound = new Bound(this, "starttls", plan);
     stream.upgrade = this;
-    const carrier = stream.transport;
-    stream.transport = NOWHERE;
-    this.#exchange(carrier);
+    this.#exchange(stream.transport);
   }
 
   pending(): Iterable<TaskId> {
@@ -209,6 +207,7 @@ class Upgrade implements Owner, Upgrading {
     const stream = this.#stream;
     const preface = stream.receiver.detach();
     stream.sender.detach();
+    stream.transport = NOWHERE;
     const objection = this.#plan.objection(preface.buffered);
     if (objection !== undefined) {
       carrier.close();
@@ -245,7 +244,7 @@ class Upgrade implements Owner, Upgrading {
     const error = reason instanceof TimeoutError
       ? this.#stream.translate(new TlsError("ETIMEDOUT", "handshake timed out"), "starttls")
       : reason;
-    fault(this.task, error);
+    fault(this.task, error, error !== reason);
     this.#stream.close();
   }
 
@@ -261,6 +260,4 @@ class Upgrade implements Owner, Upgrading {
     this.#cancelled = true; // the canceller faults the task
     this.#stream.close();
   }
-
-  discarded(): void {}
 }

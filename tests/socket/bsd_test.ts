@@ -5,7 +5,7 @@ import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts"
 import { hasIpv6 } from "../ipv6.ts";
 import { tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
-import { codeOf, faultOf, leavingNothing, thrownBy, turn } from "../settle.ts";
+import { codeOf, faultOf, leavingNothing, thrownBy, turn, until } from "../settle.ts";
 import { runProgram } from "../subprocess.ts";
 
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } = socket;
@@ -366,7 +366,7 @@ test("connect() by ID gives a connection that an unclaimed task does not close",
   const connecting = socket.connect(client, ...socket.getlocal(server));
   task.forget(connecting);
   const peer = await task.await(socket.accept(server));
-  while (socket.inspect(client)!.kind !== "stream") await turn();
+  await until(() => socket.inspect(client)!.kind === "stream");
   socket.send(peer, "mine");
   assertEquals(textOf(await task.await(socket.recv(client))), "mine");
 });

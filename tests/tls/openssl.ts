@@ -4,8 +4,17 @@ import { clientPair, pair } from "./helpers.ts";
 import { ca } from "./helpers.ts";
 
 /** Whether there is one. */
-export const available: boolean = await new Deno.Command("openssl", { args: ["version"] })
-  .output().then(({ success }) => success, () => false);
+export const available: boolean = await runs("openssl", ["version"]);
+
+/** Whether a program is there and ends well. */
+async function runs(program: string, args: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false; // thrown at the call, not rejected with
+    throw error;
+  }
+}
 
 /** The certificates of the tests as files, for the program to read. */
 export interface Files extends Disposable {

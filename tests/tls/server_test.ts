@@ -585,12 +585,11 @@ test("setcerts() drops no connection of a listener with certs under load", async
       await turn();
     }
   });
-  const shown = new Set<string>();
   const clients = Array.from({ length: 6 }, () =>
     task.spawn(async () => {
       for (let i = 0; i < 10; i++) {
         const client = await tls.tcpconnect(...address, "localhost", { ca });
-        shown.add(tls.info(client).peerCertificate!.subject);
+        assert(names.includes(tls.info(client).peerCertificate!.subject));
         await task.await(tls.send(client, "echo"));
         assertEquals((await task.await(tls.recv(client))).length, 4);
         tls.close(client);
@@ -600,7 +599,6 @@ test("setcerts() drops no connection of a listener with certs under load", async
   done = true;
   await task.all([serving, replacing]);
   assertEquals(inspectListener(server).dropped, 0);
-  assertEquals([...shown].sort(), names);
   tls.close(server);
   await task.wait();
 });

@@ -10,6 +10,7 @@ import {
   type PlutoSocket,
 } from "../../../examples/dialects/pluto.ts";
 import { socket, task, tls } from "../../../mod.ts";
+import { until } from "../../settle.ts";
 import { refusingPort } from "../program.ts";
 import { PAGE, portOf, test } from "./helpers.ts";
 
@@ -212,7 +213,7 @@ test("recv() gives the oldest chunk, then null, and peek() shows it", async () =
   const { client, server } = await connected();
   assertEquals(client.peek(), null);
   await server.send("first");
-  while (client.peek() === null) await task.sleep(1);
+  await until(() => client.peek() !== null);
   await server.send("second");
   assertEquals([client.peek(), client.peek()], ["first", "first"]);
   assertEquals(await client.recv(), "first");
