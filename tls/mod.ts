@@ -8,6 +8,16 @@
  * Servers are verified, with the authorities that Deno trusts (its own list; the system's if the
  * environment says `DENO_TLS_CA_STORE=system`) and those in `ca`. TLS 1.2 and 1.3.
  *
+ * Every listener is complete: it chooses among certificates by the name that the client asks for,
+ * replaces them while it listens, verifies clients' certificates, and is rid of clients that do not
+ * finish their handshake, at `handshakeTimeout` at the latest; one that has not begun it costs a small
+ * buffer. That is the work of `node:tls`. `native: true` asks for Deno's own TLS instead, which takes
+ * about half the CPU time and can do none of this.
+ *
+ * With `requestCert`, a connection is given to the program only if its client's certificate was
+ * verified by this very listener (of `starttls`: with this very `ca`), in this handshake or in the one
+ * that a resumed session goes back to, and is still in date.
+ *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |

@@ -7,7 +7,8 @@
  *
  * - Bytes in clear must never pass for bytes that came through TLS (CVE-2011-0411). A client that
  *   has received any already is being attacked or has lost count: `EPROTO`. A server's may be the
- *   beginning of the handshake, which is then fed to TLS; if they do not look like it, `EPROTO`.
+ *   beginning of the handshake, and are read as that, as everything that comes until the ClientHello is
+ *   complete; if they are none, `EPROTO`.
  * - A recv that was cancelled, or a peek, may have left a read under way, and what it brings belongs
  *   to the handshake. Deno's TLS cannot take such a connection; Node's can, and is given what the read
  *   brings as its first bytes. If that is clear text after all, it is no TLS: `EPROTO`.

@@ -103,7 +103,7 @@ export class Sender {
     const task = new Task(kind, this.#stream.id, this.#stream);
     if (this.#ending || this.#cause !== undefined) {
       fault(task, this.#broken(kind));
-    } else if (this.#chunk === undefined && !this.#stream.session?.joins) {
+    } else if (this.#chunk === undefined && (data.length === 0 || !this.#stream.session?.joins)) {
       this.#begin(task, data);
     } else {
       task.argument = data;

@@ -45,6 +45,19 @@ export function ratios(values: number[], base: number[]): Spread | undefined {
   return spread(values.slice(0, base.length).map((value, i) => value / base[i]));
 }
 
+/** How much work was done per second, for what costs time and no CPU. */
+export function rates(workload: string, unit: string, series: Series[]): Row[] {
+  const base = series[0]?.samples.map(({ rate }) => rate) ?? [];
+  return series.map(({ entry, samples, failure }) => ({
+    workload,
+    arm: entry.label ?? entry.arm,
+    unit,
+    value: spread(samples.map(({ rate }) => rate)),
+    ratio: ratios(samples.map(({ rate }) => rate), base),
+    note: failure,
+  }));
+}
+
 export function rows(workload: string, unit: Unit, series: Series[]): Row[] {
   const base = series[0]?.samples.map(({ cpu }) => cpu) ?? [];
   return series.map(({ entry, samples, failure }) => ({
