@@ -25,6 +25,7 @@ export {
   find,
   makeDroppable,
   type Owner,
+  rejectionOf,
   RUNNING,
   Task,
   type Waiter,
