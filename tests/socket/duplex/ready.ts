@@ -117,7 +117,7 @@ export function readyTests(test: DuplexTest): void {
     await task.await(sending);
   });
 
-  test("ready() faults ECONNABORTED when the socket is closed", async ({ peer }) => {
+  test("ready() faults ECONNABORTED when the socket is closed", ({ peer }) => {
     const ids = [socket.ready(peer), socket.recv(peer), socket.ready(peer)];
     assertEquals((socket.inspect(peer) as socket.StreamRecord).pending, [ids[1], ids[0], ids[2]]);
     socket.close(peer);
