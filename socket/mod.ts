@@ -3,7 +3,7 @@
  *
  * A socket is a connection or a listener, or was created and is to become one of them. What a call does
  * depends on the socket's state; calls that give a task give a Faulted one where the table shows a code,
- * the others throw it.
+ * those that give a loop throw it when that is asked for the next, the others throw it at once.
  *
  * | call | created | listener | open | sending side shut down | peer ended | broken | closed, unknown |
  * | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -11,12 +11,16 @@
  * | `listen` | → listener | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
  * | `connect` by ID | → open | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
  * | `accept` | `EINVAL` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `connections` | `EINVAL` | connections, then done | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `hasconnection` | `EINVAL` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `serve` | `EINVAL` | serves | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `recv`, `recvInto` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
  * | `recvExact`, `recvUntil` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
  * | `recvLine` | `ENOTCONN` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
+ * | `chunks` | `ENOTCONN` | `EOPNOTSUPP` | chunks | chunks | what is left, then done | what is left, then `ECONNRESET` | `EBADF` |
+ * | `lines` | `ENOTCONN` | `EOPNOTSUPP` | lines | lines | what is left, then done | what is left, then `ECONNRESET` | `EBADF` |
  * | `peek` | `ENOTCONN` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `ready` | `ENOTCONN` | when there is a connection | when there are bytes | the same | at once | at once | `EBADF` |
  * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
  * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
@@ -63,6 +67,8 @@ export { type Handler, type HandlerContext, serve, type ServeOptions } from "./s
 
 // Receiving and sending.
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
+export * from "./ready.ts";
+export * from "./iterate.ts"; // connections, chunks, lines
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 export * from "./send.ts"; // send, write, shutdown
 export * from "./relay.ts";

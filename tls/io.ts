@@ -8,6 +8,8 @@ import type { SocketError } from "../socket/core/error.ts";
 import { faulted, findListener, findStream } from "../socket/core/lookup.ts";
 import * as accepting from "../socket/accept.ts";
 import * as framing from "../socket/framing.ts";
+import * as iterating from "../socket/iterate.ts";
+import * as watching from "../socket/ready.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
 import * as finishing from "../socket/finish.ts";
@@ -263,6 +265,159 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
   if (objection === undefined) return framing.recvLine(id, options);
   if (options !== undefined) framing.checkUntilOptions(options);
   return faulted("recvLine", id, objection);
+}
+
+/**
+ * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only. A
+ * connection is ready when bytes are decrypted, a listener when a handshake is finished.
+ *
+ * Cancel safety: loses nothing, since it takes nothing.
+ *
+ * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted, otherwise
+ * as `socket.ready`; a stream that was cut or tampered with completes it, and the next recv tells.
+ *
+ * @param id An encrypted connection or a TLS listener.
+ * @returns The task; its result is nothing.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Wait without taking
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * await task.await(tls.ready(client));
+ * assertEquals(tls.peek(client)?.length, 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function ready(id: SocketId): TaskId<void> {
+  const objection = objectionTo("ready", id);
+  return objection === undefined ? watching.ready(id) : faulted("ready", id, objection);
+}
+
+/**
+ * Accepts connections whose handshake is finished, for `for await`: as `socket.connections`.
+ *
+ * Cancel safety: leaving the loop cancels the accept that is pending and loses nothing.
+ *
+ * State: of a TLS listener; the loop ends when it is closed. Throws `EPROTO` if it is a plain one,
+ * otherwise as `socket.connections`.
+ *
+ * @param server A TLS listener.
+ * @returns The connections. They are the caller's to close.
+ * @throws {TypeError} If `server` is not an integer.
+ *
+ * @example One client
+ * ```ts
+ * import { tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const [ip, port] = tls.getlocal(server);
+ * const connecting = tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * for await (const id of tls.connections(server)) {
+ *   assertEquals(tls.getside(id), "server");
+ *   tls.close(id);
+ *   tls.close(server);
+ * }
+ * tls.close(await connecting);
+ * ```
+ */
+export function connections(server: SocketId): AsyncIterableIterator<SocketId, undefined> {
+  checkId("server", server);
+  return new iterating.Connections(server, () => accept(server));
+}
+
+/**
+ * Receives until the end of the stream, for `for await`: as `socket.chunks`, from an encrypted connection
+ * only.
+ *
+ * Cancel safety: leaving the loop cancels the recv that is pending and loses nothing.
+ *
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
+ * was cut without close_notify, otherwise as `socket.chunks`.
+ *
+ * @param id An encrypted connection.
+ * @param max The most bytes to give at once, from 1. Default: 4096.
+ * @returns The bytes, never none.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Count what comes
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * tls.shutdown(peer);
+ * let count = 0;
+ * for await (const data of tls.chunks(client)) count += data.length;
+ * assertEquals(count, 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function chunks(
+  id: SocketId,
+  max?: number,
+): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
+  checkId("id", id);
+  if (max !== undefined) receiving.checkMax(max);
+  return new iterating.Chunks(() => recv(id, max));
+}
+
+/**
+ * Receives lines of text until the end of the stream, for `for await`: as `socket.lines`, from an
+ * encrypted connection only.
+ *
+ * Cancel safety: leaving the loop cancels the receive that is pending and loses nothing.
+ *
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
+ * was cut without close_notify, otherwise as `socket.lines`.
+ *
+ * @param id An encrypted connection.
+ * @param options `max`: the longest line in bytes. Default: 65536.
+ * @returns The lines, without `\n` or `\r\n`.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Commands
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(client, "HELO\r\nQUIT\r\n");
+ * const commands: string[] = [];
+ * for await (const line of tls.lines(peer)) {
+ *   commands.push(line);
+ *   if (line === "QUIT") break;
+ * }
+ * assertEquals(commands, ["HELO", "QUIT"]);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function lines(
+  id: SocketId,
+  options: framing.UntilOptions = {},
+): AsyncIterableIterator<string, undefined> {
+  checkId("id", id);
+  const max = framing.checkUntilOptions(options);
+  return new iterating.Lines(() => recvLine(id, { max }));
 }
 
 /**

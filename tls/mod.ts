@@ -21,6 +21,7 @@
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |
+ * | `accept`, `connections`, `hasconnection`, `serve`, `ready` | `EPROTO` | as in `socket` |
  * | `starttls` | → encrypted, or `EBUSY` while something is pending | `EISCONN` |
  * | `info` | `EPROTO` | what is known |
  * | `close`, `getpeer`, `getlocal`, `getside` | as in `socket` | as in `socket` |
@@ -56,9 +57,13 @@ export { certificate, setcerts, tcpserver } from "./listen.ts";
 export { connect, tcpconnect } from "./connect.ts";
 export {
   accept,
+  chunks,
+  connections,
   finish,
   hasconnection,
+  lines,
   peek,
+  ready,
   recv,
   recvExact,
   recvInto,

@@ -32,7 +32,7 @@ export {
 } from "./record.ts";
 export { nothingHeld, Shelf } from "./shelf.ts";
 export { type Link, Queue } from "./queue.ts";
-export { forgetTask, start } from "./work.ts";
+export { cancelTask, forgetTask, start } from "./work.ts";
 export { reportFault } from "./unseen.ts";
 
 // IDs and the tables that they are keys of.

@@ -4,8 +4,10 @@ import { type Pair, type Transport, transports } from "../pair.ts";
 import { leavingNothing } from "../settle.ts";
 import { cancelTests } from "./duplex/cancels.ts";
 import { endingTests } from "./duplex/endings.ts";
+import { iterateTests } from "./duplex/iterate.ts";
 import { lookaheadTests } from "./duplex/lookahead.ts";
 import { memoryTests } from "./duplex/memory.ts";
+import { readyTests } from "./duplex/ready.ts";
 import { transferTests } from "./duplex/transfer.ts";
 
 /** Registers a test of a fresh pair, which is closed afterwards; nothing may be left of it. */
@@ -23,6 +25,8 @@ function duplexTests({ name, makePair }: Transport): void {
   lookaheadTests(test);
   cancelTests(test);
   memoryTests(test);
+  readyTests(test);
+  iterateTests(test);
 }
 
 for (const transport of transports) duplexTests(transport);
