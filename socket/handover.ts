@@ -3,6 +3,7 @@ import {
   claim,
   COMPLETED,
   find,
+  rejectionOf,
   RUNNING,
   type Task,
   type Waiter,
@@ -27,14 +28,14 @@ export function handOver<T, R>(task: Task, use: (value: T) => R): Promise<R> {
 class Handover<R> implements Waiter {
   constructor(
     readonly use: (value: unknown) => R,
-    readonly resolve: (result: R) => void,
+    readonly resolve: (result: R | Promise<never>) => void,
     readonly reject: (reason: unknown) => void,
   ) {}
 
   settled(task: Task): boolean {
     try {
       if (task.state === COMPLETED) this.resolve(this.use(task.value));
-      else this.reject(task.value);
+      else this.resolve(rejectionOf(task));
     } catch (error) {
       this.reject(error);
     }
