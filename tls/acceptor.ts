@@ -17,6 +17,8 @@ export interface Source {
   readonly local: Address;
   /** The certificates it shows, the default first. */
   readonly pairs: readonly CheckedPair[];
+  /** Connections that were gone before their handshake began. */
+  readonly dropped: number;
   accept(): Promise<Opened>;
   /** @param greeted Called when the client has said what it wants. */
   secure(opened: Opened, signal: AbortSignal, greeted: () => void): Promise<Opened>;
@@ -37,9 +39,8 @@ export interface Place {
 
 export class TlsAcceptor implements Acceptor {
   readonly tls = true;
-  /** Connections that were dropped because their handshake failed or took too long. */
-  dropped = 0;
   readonly source: Source;
+  #dropped = 0;
   readonly #timeout: number;
   readonly #maxSilent: number;
   readonly #handshakes: Set<AbortController> = new Set();
@@ -63,6 +64,11 @@ export class TlsAcceptor implements Acceptor {
   /** Connections in the middle of their handshake. */
   get handshaking(): number {
     return this.#handshakes.size;
+  }
+
+  /** Connections that were dropped because their handshake failed or took too long. */
+  get dropped(): number {
+    return this.#dropped + this.source.dropped;
   }
 
   /** Until when all of the certificates are valid. */
@@ -137,7 +143,7 @@ export class TlsAcceptor implements Acceptor {
       secured = await this.source.secure(opened, handshake.signal, greeted);
     } catch {
       // Counted: that is all the accepting side can do about a stranger.
-      if (!this.#closed) this.dropped++;
+      if (!this.#closed) this.#dropped++;
     }
     clearTimeout(timer);
     this.#handshakes.delete(handshake);

@@ -50,6 +50,7 @@ export async function secureNatively(
 /** Listens with `Deno.listenTls`. */
 export class NativeSource implements Source {
   readonly local: Address;
+  readonly dropped = 0;
   readonly #listener: Deno.TlsListener;
   readonly #pair: CheckedPair;
 

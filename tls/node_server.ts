@@ -150,6 +150,10 @@ export class NodeSource implements Source {
     return this.#server.pairs;
   }
 
+  get dropped(): number {
+    return this.#acceptor.dropped;
+  }
+
   accept(): Promise<Opened> {
     return this.#acceptor.accept();
   }
