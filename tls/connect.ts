@@ -4,10 +4,10 @@ import { checkRemoteHost, checkRemotePort } from "../socket/core/check.ts";
 import { dial } from "../socket/core/dial.ts";
 import type { Address } from "../socket/core/types.ts";
 import { openTcp } from "../socket/core/tcp.ts";
-import { secureClient } from "./backend.ts";
-import { TlsError } from "./codes.ts";
-import { checkServerName, withoutBrackets } from "./names.ts";
-import { checkClient, type ClientPlan, type TlsClientOptions } from "./options.ts";
+import { secureClient } from "./core/backend.ts";
+import { TlsError } from "./core/codes.ts";
+import { checkServerName, withoutBrackets } from "./core/names.ts";
+import { checkClient, type ClientPlan, type TlsClientOptions } from "./core/plan.ts";
 
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.

@@ -2,12 +2,12 @@ import { checkId, type SocketId } from "../task/core/mod.ts";
 import { checkHost, checkPort } from "../socket/core/check.ts";
 import { Listener } from "../socket/core/listener.ts";
 import { getListener } from "../socket/core/lookup.ts";
-import { TlsAcceptor } from "./acceptor.ts";
-import { openSource } from "./backend.ts";
-import { type CheckedPair, checkPair } from "./certificate.ts";
-import { parseDnsName, parseIp } from "./names.ts";
-import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./options.ts";
-import type { CertificatePair } from "./x509.ts";
+import { TlsAcceptor } from "./core/acceptor.ts";
+import { openSource } from "./core/backend.ts";
+import { type CheckedPair, checkPair } from "./core/certificate.ts";
+import { parseDnsName, parseIp } from "./core/names.ts";
+import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./core/plan.ts";
+import type { CertificatePair } from "./core/x509.ts";
 import { selfsigned } from "./selfsigned.ts";
 
 /**

@@ -80,7 +80,7 @@ export { getlocal, getpeer, getside } from "../socket/address.ts";
 export { starttls } from "./starttls.ts";
 export { info } from "./info.ts";
 export { selfsigned } from "./selfsigned.ts";
-export type { PeerCertificate, TlsInfo } from "./session.ts";
+export type { PeerCertificate, TlsInfo } from "./core/session.ts";
 export type {
   CertificateList,
   CertificatePair,
@@ -97,7 +97,7 @@ export type {
   TlsListenSettings,
   TlsServerOptions,
   TlsServerSettings,
-} from "./options.ts";
+} from "./core/plan.ts";
 export * from "../socket/core/error.ts"; // SocketError
 export * from "../socket/core/types.ts"; // Address, Side
 

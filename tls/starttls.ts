@@ -33,11 +33,11 @@ import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
 import type { Side } from "../socket/core/types.ts";
 import type { Stream } from "../socket/core/stream.ts";
 import type { Transport, Upgrading } from "../socket/core/transport.ts";
-import { secureClient, secureServer } from "./backend.ts";
-import { TlsError } from "./codes.ts";
-import { checkServerName } from "./names.ts";
-import type { Preface } from "./node.ts";
-import type { Secured } from "./secured.ts";
+import { secureClient, secureServer } from "./core/backend.ts";
+import { TlsError } from "./core/codes.ts";
+import { checkServerName } from "./core/names.ts";
+import type { Preface } from "./core/node.ts";
+import type { Secured } from "./core/secured.ts";
 import {
   checkClient,
   checkServer,
@@ -46,7 +46,7 @@ import {
   type StarttlsClientOptions,
   type StarttlsOptions,
   type StarttlsServerOptions,
-} from "./options.ts";
+} from "./core/plan.ts";
 
 /**
  * Upgrades a connected plain socket to TLS, in place: the ID stays the same. The side of the

@@ -7,10 +7,10 @@
  * finished first is given first; finished ones that nobody wants yet are kept. Of clients that have
  * not said anything yet only so many are kept: past that the one that has been silent longest goes.
  */
-import type { Acceptor, Opened } from "../socket/core/transport.ts";
-import type { Address } from "../socket/core/types.ts";
+import type { Acceptor, Opened } from "../../socket/core/transport.ts";
+import type { Address } from "../../socket/core/types.ts";
 import type { CheckedPair } from "./certificate.ts";
-import type { ServerPlan } from "./options.ts";
+import type { ServerPlan } from "./plan.ts";
 
 /** Where connections come from, and how they are secured. */
 export interface Source {

@@ -18,7 +18,7 @@
  * | protocol, cipher, server name in `info` | no | yes | no |
  */
 import type { ConnectionOptions, SecureContext } from "node:tls";
-import type { Transport } from "../socket/core/transport.ts";
+import type { Transport } from "../../socket/core/transport.ts";
 import type { Place, Source } from "./acceptor.ts";
 import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
@@ -27,7 +27,7 @@ import { parseIp } from "./names.ts";
 import { isTcp, NativeSource, secureNatively } from "./native.ts";
 import { NodeTransport, type Preface } from "./node.ts";
 import { NodeSource, upgrader } from "./node_server.ts";
-import type { ClientPlan, ServerPlan } from "./options.ts";
+import type { ClientPlan, ServerPlan } from "./plan.ts";
 import { guarded, type Secured } from "./secured.ts";
 
 /**

@@ -8,14 +8,14 @@
  * peer closes it.
  */
 import type { PeerCertificate as NodeCertificate } from "node:tls";
-import { addressOf, type Opened, type Transport } from "../socket/core/transport.ts";
-import type { Address } from "../socket/core/types.ts";
-import { translate } from "../socket/core/failure.ts";
-import { listenAt } from "../socket/core/tcp.ts";
+import { addressOf, type Opened, type Transport } from "../../socket/core/transport.ts";
+import type { Address } from "../../socket/core/types.ts";
+import { translate } from "../../socket/core/failure.ts";
+import { listenAt } from "../../socket/core/tcp.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { explain, toTlsError } from "./codes.ts";
 import { parseIp } from "./names.ts";
-import type { ClientPlan, ServerPlan } from "./options.ts";
+import type { ClientPlan, ServerPlan } from "./plan.ts";
 import type { Place, Source } from "./acceptor.ts";
 import { guarded, type Secured } from "./secured.ts";
 import { describe, type TlsInfo, type TlsSession } from "./session.ts";

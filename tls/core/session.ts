@@ -1,6 +1,6 @@
 /** What is known of an encrypted connection. */
 import type { DetailedPeerCertificate, PeerCertificate as NodeCertificate } from "node:tls";
-import type { Session } from "../socket/core/transport.ts";
+import type { Session } from "../../socket/core/transport.ts";
 
 /** The certificate that the peer showed. */
 export interface PeerCertificate {

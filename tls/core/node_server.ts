@@ -8,17 +8,17 @@
  * certificates are replaced by exchanging the list.
  */
 import type { Server } from "node:tls";
-import type { Acceptor, Opened, Transport } from "../socket/core/transport.ts";
-import type { Address } from "../socket/core/types.ts";
-import { readProxyHeader } from "../socket/core/proxy_header.ts";
-import { listenOn } from "../socket/core/tcp.ts";
+import type { Acceptor, Opened, Transport } from "../../socket/core/transport.ts";
+import type { Address } from "../../socket/core/types.ts";
+import { readProxyHeader } from "../../socket/core/proxy_header.ts";
+import { listenOn } from "../../socket/core/tcp.ts";
 import type { Place, Source } from "./acceptor.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { type ClientHello, MAX_HELLO, readClientHello } from "./client_hello.ts";
 import { TlsError, toTlsError } from "./codes.ts";
 import { chooseByName } from "./names.ts";
 import { type Admit, makeServer, NodeTransport, type Preface } from "./node.ts";
-import type { ServerPlan } from "./options.ts";
+import type { ServerPlan } from "./plan.ts";
 import { guarded, type Secured } from "./secured.ts";
 import { Verified } from "./verified.ts";
 

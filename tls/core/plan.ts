@@ -9,9 +9,9 @@ import {
   wrongEmpty,
   wrongRange,
   wrongType,
-} from "../task/core/mod.ts";
-import { CONNECT_TIMEOUT } from "../socket/core/dial.ts";
-import { translate } from "../socket/core/failure.ts";
+} from "../../task/core/mod.ts";
+import { CONNECT_TIMEOUT } from "../../socket/core/dial.ts";
+import { translate } from "../../socket/core/failure.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
 import { TlsError } from "./codes.ts";
 import type { CertificatePair } from "./x509.ts";

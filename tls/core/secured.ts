@@ -1,5 +1,5 @@
 /** What both engines of TLS have in common: a handshake that ends, one way or the other. */
-import type { Transport } from "../socket/core/transport.ts";
+import type { Transport } from "../../socket/core/transport.ts";
 import { toTlsError } from "./codes.ts";
 import type { TlsSession } from "./session.ts";
 

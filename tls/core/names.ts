@@ -2,7 +2,7 @@
 // for (SNI). The matching is RFC 6125's as browsers apply it: letter case does not count, `*`
 // stands for exactly one whole label, the left-most.
 
-import { checkString, wrongRange } from "../task/core/mod.ts";
+import { checkString, wrongRange } from "../../task/core/mod.ts";
 
 /**
  * Does the certificate name `pattern` cover `serverName`?

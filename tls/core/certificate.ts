@@ -15,7 +15,7 @@
  * | `ERR_OSSL_ASN1_PARSE_ERROR` | a PEM block decodes, but to no certificate or key |
  */
 import type { KeyObject } from "node:crypto";
-import { checkString } from "../task/core/mod.ts";
+import { checkString } from "../../task/core/mod.ts";
 import { nodeCrypto } from "./builtins.ts";
 import { TlsError } from "./codes.ts";
 import { broken, context, type Element, elements, inside, readTime, Tag } from "./der.ts";

@@ -18,7 +18,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { ConnectionOptions, Server, TlsOptions, TLSSocket } from "node:tls";
-import type { Transport } from "../socket/core/transport.ts";
+import type { Transport } from "../../socket/core/transport.ts";
 import { nodeTimers, nodeTls } from "./builtins.ts";
 import { explain, TlsError } from "./codes.ts";
 import { describe, type PeerCertificate, type TlsInfo, type TlsSession } from "./session.ts";

@@ -3,7 +3,7 @@
  * codes. The codes are those of Node; `EPROTO` stands for whatever is not proper TLS.
  */
 
-import { CodedError } from "../socket/core/failure.ts";
+import { CodedError } from "../../socket/core/failure.ts";
 
 /** A failure of TLS whose code is known. */
 export class TlsError extends CodedError {
