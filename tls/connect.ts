@@ -7,7 +7,8 @@ import { openTcp } from "../socket/core/tcp.ts";
 import { secureClient } from "./core/backend.ts";
 import { TlsError } from "./core/codes.ts";
 import { checkServerName, withoutBrackets } from "./core/names.ts";
-import { checkClient, type ClientPlan, type TlsClientOptions } from "./core/plan.ts";
+import { checkClient, type ClientPlan } from "./core/plan.ts";
+import type { TlsClientOptions } from "./core/types.ts";
 
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.

@@ -1,6 +1,7 @@
 import { checkId, type SocketId } from "../task/core/mod.ts";
 import { getStream } from "../socket/core/lookup.ts";
-import type { TlsInfo, TlsSession } from "./core/session.ts";
+import type { TlsInfo } from "./core/types.ts";
+import type { TlsSession } from "./core/session.ts";
 
 /**
  * What is known of an encrypted connection. Deno's own TLS, that of most clients and of `native`

@@ -6,8 +6,8 @@ import { TlsAcceptor } from "./core/acceptor.ts";
 import { openSource } from "./core/backend.ts";
 import { type CheckedPair, checkPair } from "./core/certificate.ts";
 import { parseDnsName, parseIp } from "./core/names.ts";
-import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./core/plan.ts";
-import type { CertificatePair } from "./core/x509.ts";
+import { checkPairs, checkServer, LISTENER } from "./core/plan.ts";
+import type { CertificatePair, TlsListenOptions } from "./core/types.ts";
 import { selfsigned } from "./selfsigned.ts";
 
 /**

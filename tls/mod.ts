@@ -53,54 +53,24 @@
  * @module
  */
 export type { SocketId } from "../task/core/types.ts";
-export { certificate, setcerts, tcpserver } from "./listen.ts";
-export { connect, tcpconnect } from "./connect.ts";
-export {
-  accept,
-  chunks,
-  connections,
-  finish,
-  hasconnection,
-  lines,
-  peek,
-  ready,
-  recv,
-  recvExact,
-  recvInto,
-  recvLine,
-  recvUntil,
-  send,
-  serve,
-  shutdown,
-  unrecv,
-  write,
-} from "./io.ts";
-export { close } from "../socket/close.ts";
-export { getlocal, getpeer, getside } from "../socket/address.ts";
-export { starttls } from "./starttls.ts";
-export { info } from "./info.ts";
-export { selfsigned } from "./selfsigned.ts";
-export type { PeerCertificate, TlsInfo } from "./core/session.ts";
-export type {
-  CertificateList,
-  CertificatePair,
-  OwnCertificate,
-  ServerCertificate,
-  StarttlsClientOptions,
-  StarttlsClientSettings,
-  StarttlsOptions,
-  StarttlsServerOptions,
-  StarttlsServerSettings,
-  TlsClientOptions,
-  TlsClientSettings,
-  TlsListenOptions,
-  TlsListenSettings,
-  TlsServerOptions,
-  TlsServerSettings,
-} from "./core/plan.ts";
-export * from "../socket/core/error.ts"; // SocketError
+export * from "./core/types.ts"; // the options, CertificatePair, TlsInfo …
 export * from "../socket/core/types.ts"; // Address, Side
+export * from "../socket/core/error.ts"; // SocketError
 
+// Listening and connecting.
+export * from "./listen.ts"; // tcpserver, setcerts, certificate
+export * from "./connect.ts"; // tcpconnect, connect
+export * from "./starttls.ts";
+
+// The calls of `socket`, for encrypted sockets alone.
+export * from "./io.ts"; // accept, serve, connections, recv …, send, write, shutdown, finish …
 export type { UntilOptions } from "../socket/framing.ts";
 export type { FinishOptions } from "../socket/finish.ts";
 export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";
+
+// Ending and looking.
+export * from "../socket/close.ts";
+export * from "../socket/address.ts"; // getpeer, getlocal, getside
+export * from "./info.ts";
+
+export * from "./selfsigned.ts";

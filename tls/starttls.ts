@@ -38,15 +38,12 @@ import { TlsError } from "./core/codes.ts";
 import { checkServerName } from "./core/names.ts";
 import type { Preface } from "./core/node.ts";
 import type { Secured } from "./core/secured.ts";
-import {
-  checkClient,
-  checkServer,
-  CLIENT,
-  SERVER,
-  type StarttlsClientOptions,
-  type StarttlsOptions,
-  type StarttlsServerOptions,
-} from "./core/plan.ts";
+import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
+import type {
+  StarttlsClientOptions,
+  StarttlsOptions,
+  StarttlsServerOptions,
+} from "./core/types.ts";
 
 /**
  * Upgrades a connected plain socket to TLS, in place: the ID stays the same. The side of the

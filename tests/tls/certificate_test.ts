@@ -20,7 +20,8 @@ import {
 import { element, integer, oid, Tag } from "../../tls/core/der.ts";
 import { decodePem, encodePem } from "../../tls/core/pem.ts";
 import { selfsigned } from "../../tls/selfsigned.ts";
-import { type CertificatePair, issue } from "../../tls/core/x509.ts";
+import type { CertificatePair } from "../../tls/core/types.ts";
+import { issue } from "../../tls/core/x509.ts";
 import { serverKinds } from "./helpers.ts";
 
 const HOUR = 60 * 60 * 1000;

@@ -21,7 +21,7 @@ import { TlsError } from "./codes.ts";
 import { broken, context, type Element, elements, inside, readTime, Tag } from "./der.ts";
 import { formatIp } from "./names.ts";
 import { decodePem, encodePem, encrypted } from "./pem.ts";
-import type { CertificatePair } from "./x509.ts";
+import type { CertificatePair } from "./types.ts";
 
 /** OpenSSL takes no longer chain of a peer's, and others take less. */
 const MAX_CHAIN = 100 * 1024;

@@ -18,7 +18,8 @@ import { parseIp } from "./names.ts";
 import type { ClientPlan, ServerPlan } from "./plan.ts";
 import type { Place, Source } from "./acceptor.ts";
 import { guarded, type Secured } from "./secured.ts";
-import { describe, type TlsInfo, type TlsSession } from "./session.ts";
+import { describe, type TlsSession } from "./session.ts";
+import type { TlsInfo } from "./types.ts";
 
 /** Whether `Deno.startTls` takes it. */
 export function isTcp(transport: Transport): transport is Deno.TcpConn {

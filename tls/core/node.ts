@@ -21,7 +21,8 @@ import type { ConnectionOptions, Server, TlsOptions, TLSSocket } from "node:tls"
 import type { Transport } from "../../socket/core/transport.ts";
 import { nodeTimers, nodeTls } from "./builtins.ts";
 import { explain, TlsError } from "./codes.ts";
-import { describe, type PeerCertificate, type TlsInfo, type TlsSession } from "./session.ts";
+import { describe, type TlsSession } from "./session.ts";
+import type { PeerCertificate, TlsInfo } from "./types.ts";
 
 /** What was read from the transport before, and what a read under way will bring. */
 export interface Preface {

@@ -2,18 +2,11 @@
 // `selfsigned` is its public face; the tests use the rest (own CA, dates, chains) so that they need
 // no `openssl` for their certificates.
 
+import type { CertificatePair } from "./types.ts";
 import { concat, context, element, integer, oid, Tag, time } from "./der.ts";
 import { parseDnsName, parseIp } from "./names.ts";
 import { nodeCrypto } from "./builtins.ts";
 import { encodePem } from "./pem.ts";
-
-/** A certificate (chain) and its key, as PEM texts. */
-export interface CertificatePair {
-  /** The certificate, followed by the intermediate ones if there are any. */
-  cert: string;
-  /** The private key of the first certificate. */
-  key: string;
-}
 
 /** What {@linkcode issue} writes. */
 export interface IssueOptions {
