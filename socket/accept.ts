@@ -1,11 +1,13 @@
 import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { findListener, getListener, refuse } from "./core/lookup.ts";
+import { refuseOptions } from "./core/check.ts";
 
 /**
  * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
  * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own TLS.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. So an
+ * accept of limited time is `task.await(socket.accept(id), { timeout: 100, cancel: true })`.
  *
  * State: of a listener: stays as it is. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
@@ -15,7 +17,7 @@ import { findListener, getListener, refuse } from "./core/lookup.ts";
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.
- * @throws {TypeError} If `server` is not an integer.
+ * @throws {TypeError} If `server` is not an integer, or if options are given: it has none.
  *
  * @example Accept one client
  * ```ts
@@ -28,6 +30,7 @@ import { findListener, getListener, refuse } from "./core/lookup.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
+  if (arguments.length > 1) refuseOptions("accept", arguments[1]);
   const listener = findListener(server);
   if (listener !== undefined) return listener.accept();
   checkId("server", server);

@@ -12,7 +12,7 @@ import {
   type TaskId,
   wrongEmpty,
 } from "../task/core/mod.ts";
-import { toBytes } from "./core/check.ts";
+import { refuseOptions, toBytes } from "./core/check.ts";
 import { findStream, refuse } from "./core/lookup.ts";
 import { Demand, type Receiver } from "./core/receiver.ts";
 
@@ -26,6 +26,7 @@ export interface UntilOptions {
   max?: number;
 }
 
+const UNTIL_OPTIONS = ["max"];
 const DEFAULT_MAX = 65536;
 const NEWLINE = new Uint8Array([10]);
 const CARRIAGE_RETURN = 13;
@@ -34,7 +35,8 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /**
  * Receives exactly so many bytes.
  *
- * Cancel safety: loses nothing. What has come stays for the next receive.
+ * Cancel safety: loses nothing. What has come stays for the next receive. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for `recv`. Faults `EUNEXPECTEDEOF` if the stream ends before that much has come; the
  * error's `partial` is a copy of what has come, and it stays readable. Faults `ECONNRESET` likewise.
@@ -61,6 +63,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * ```
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recvExact", arguments[2]);
   checkCount(n);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvExact", id);
@@ -70,7 +73,8 @@ export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffe
 /**
  * Receives through a delimiter.
  *
- * Cancel safety: loses nothing. What has come stays for the next receive.
+ * Cancel safety: loses nothing. What has come stays for the next receive. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the result would be longer than
  * `max`; `EUNEXPECTEDEOF` if the stream ends first: the error's `partial` is a copy of what has
@@ -103,6 +107,7 @@ export function recvUntil(
   options: UntilOptions = {},
 ): TaskId<Uint8Array<ArrayBuffer>> {
   const bytes = checkDelimiter(delimiter);
+  if (arguments.length > 2) refuseOptions("recvUntil", options, UNTIL_OPTIONS);
   const max = checkUntilOptions(options);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvUntil", id);
@@ -112,7 +117,8 @@ export function recvUntil(
 /**
  * Receives a line of text, as UTF-8. The last one need not end with a line end.
  *
- * Cancel safety: loses nothing. What has come stays for the next receive.
+ * Cancel safety: loses nothing. What has come stays for the next receive. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`, or than
  * a string can be (512 MiB).
@@ -144,6 +150,7 @@ export function recvUntil(
  * ```
  */
 export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<string | null> {
+  if (arguments.length > 1) refuseOptions("recvLine", options, UNTIL_OPTIONS);
   const max = checkUntilOptions(options);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvLine", id);
@@ -166,7 +173,7 @@ export function checkDelimiter(delimiter: Uint8Array | string): Uint8Array {
 
 /** Gives the longest result. */
 export function checkUntilOptions(options: UntilOptions): number {
-  checkOptions(options, ["max"]);
+  checkOptions(options, UNTIL_OPTIONS);
   const { max = DEFAULT_MAX } = options;
   checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);
   return max;

@@ -1,5 +1,6 @@
 import type { SocketId, TaskId } from "../task/core/mod.ts";
 import { findListener, findStream, refuse } from "./core/lookup.ts";
+import { refuseOptions } from "./core/check.ts";
 
 /**
  * Waits until the next recv, or of a listener the next accept, need not wait: there are bytes, the end of
@@ -10,7 +11,8 @@ import { findListener, findStream, refuse } from "./core/lookup.ts";
  * One that is Running makes the socket look, as {@linkcode peek} does, and keeps the process alive; a
  * cancelled one does not, except on a listener of Deno's own TLS.
  *
- * Cancel safety: loses nothing, since it takes nothing. What arrives goes to the next recv or accept.
+ * Cancel safety: loses nothing, since it takes nothing. What arrives goes to the next recv or accept. Limit
+ * its time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: of a connection or a listener: stays as it is. A failure completes it, too: the next recv or
  * accept tells which. During a `starttls`, which it does not hinder, it waits for what comes decrypted.
@@ -20,7 +22,7 @@ import { findListener, findStream, refuse } from "./core/lookup.ts";
  *
  * @param id A connection or a listener.
  * @returns The task; its result is nothing.
- * @throws {TypeError} If `id` is not an integer.
+ * @throws {TypeError} If `id` is not an integer, or if options are given: it has none.
  *
  * @example Which connection has something to say?
  * ```ts
@@ -38,6 +40,7 @@ import { findListener, findStream, refuse } from "./core/lookup.ts";
  * ```
  */
 export function ready(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("ready", arguments[1]);
   const stream = findStream(id);
   if (stream !== undefined) return stream.receiver.whenReady();
   const listener = findListener(id);

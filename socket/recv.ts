@@ -1,5 +1,5 @@
 import { checkInteger, type SocketId, type TaskId, wrongEmpty } from "../task/core/mod.ts";
-import { checkBuffer, toBytes } from "./core/check.ts";
+import { checkBuffer, refuseOptions, toBytes } from "./core/check.ts";
 import { findStream, getStream, refuse } from "./core/lookup.ts";
 
 const DEFAULT_MAX = 4096;
@@ -16,7 +16,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * A recv that is Running keeps the process alive, awaited or not, and a forgotten one, too: it still
  * takes bytes. A cancelled one does not.
  *
- * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next.
+ * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next. So a recv of
+ * limited time is `task.await(socket.recv(id), { timeout: 100, cancel: true })`.
  *
  * State: of a connection, also after `shutdown`. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a listener, `ECONNRESET` once the peer has reset the connection and what
@@ -26,7 +27,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * @param id A connection.
  * @param max The most bytes to give, from 1. It is not allocated up front. Default: 4096.
  * @returns The task; its result is the bytes.
- * @throws {TypeError} If `id` is not an integer or `max` not a number.
+ * @throws {TypeError} If `id` is not an integer or `max` not a number, or if options are given: it has
+ * none.
  * @throws {RangeError} If `max` is not an integer from 1.
  *
  * @example Receive until the peer ends
@@ -50,6 +52,10 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * ```
  */
 export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array<ArrayBuffer>> {
+  if (typeof max !== "number" || arguments.length > 2) {
+    refuseOptions("recv", max);
+    refuseOptions("recv", arguments[2]);
+  }
   checkMax(max);
   const stream = findStream(id);
   return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
@@ -67,7 +73,8 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * detached while it is read into takes the bytes along, and every later receive faults `EINVAL`. So does
  * a WebAssembly memory's when that grows, but not the one of its `toResizableBuffer()`.
  *
- * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive.
+ * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive. Limit
+ * its time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for {@linkcode recv}, with the same codes.
  *
@@ -93,6 +100,7 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
   const into = checkInto(buffer);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvInto", id);

@@ -1,5 +1,5 @@
 import type { SocketId, TaskId } from "../task/core/mod.ts";
-import { toBytes } from "./core/check.ts";
+import { refuseOptions, toBytes } from "./core/check.ts";
 import { findStream, refuse } from "./core/lookup.ts";
 
 /**
@@ -22,7 +22,8 @@ import { findStream, refuse } from "./core/lookup.ts";
  * @param id A connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string.
+ * @throws {TypeError} If `id` is not an integer, `data` neither a `Uint8Array` nor a string, or an option
+ * unknown.
  *
  * @example Send text
  * ```ts
@@ -36,6 +37,7 @@ import { findStream, refuse } from "./core/lookup.ts";
  * ```
  */
 export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("send", arguments[2]);
   const bytes = toBytes("data", data);
   const stream = findStream(id);
   return stream === undefined ? refuse("send", id) : stream.sender.send(bytes, "send");
@@ -65,6 +67,7 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * ```
  */
 export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("write", arguments[2]);
   const bytes = toBytes("data", data);
   const stream = findStream(id);
   return stream === undefined ? refuse("write", id) : stream.sender.send(bytes, "write");
@@ -100,6 +103,7 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * ```
  */
 export function shutdown(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("shutdown", arguments[1]);
   const stream = findStream(id);
   return stream === undefined ? refuse("shutdown", id) : stream.sender.shutdown();
 }

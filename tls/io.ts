@@ -3,7 +3,7 @@
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
 import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
-import { toBytes } from "../socket/core/check.ts";
+import { refuseOptions, toBytes } from "../socket/core/check.ts";
 import type { SocketError } from "../socket/core/error.ts";
 import { faulted, findListener, findStream } from "../socket/core/lookup.ts";
 import * as accepting from "../socket/accept.ts";
@@ -20,7 +20,8 @@ import * as serving from "../socket/serve.ts";
  * listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no other. It is
  * dropped, and counted in `inspect`.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. Limit its
+ * time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.accept`.
  *
@@ -43,6 +44,7 @@ import * as serving from "../socket/serve.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
+  if (arguments.length > 1) refuseOptions("accept", arguments[1]);
   const objection = objectionTo("accept", server, "server");
   return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
 }
@@ -79,7 +81,8 @@ export function hasconnection(server: SocketId): boolean {
 /**
  * Receives bytes: as `socket.recv`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recv`.
+ * Cancel safety: loses nothing, as `socket.recv`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recv`, with the codes of TLS besides:
@@ -107,6 +110,7 @@ export function hasconnection(server: SocketId): boolean {
  * ```
  */
 export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recv", arguments[2]);
   const objection = objectionTo("recv", id);
   if (objection === undefined) return receiving.recv(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -116,7 +120,8 @@ export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>
 /**
  * Receives bytes into the caller's buffer: as `socket.recvInto`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvInto`.
+ * Cancel safety: loses nothing, as `socket.recvInto`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvInto`, with the codes of TLS besides:
@@ -144,6 +149,7 @@ export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
   const objection = objectionTo("recvInto", id);
   if (objection === undefined) return receiving.recvInto(id, buffer);
   receiving.checkInto(buffer);
@@ -153,7 +159,8 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
 /**
  * Receives exactly so many bytes: as `socket.recvExact`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvExact`.
+ * Cancel safety: loses nothing, as `socket.recvExact`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvExact`, with the codes of TLS besides:
@@ -181,6 +188,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * ```
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recvExact", arguments[2]);
   const objection = objectionTo("recvExact", id);
   if (objection === undefined) return framing.recvExact(id, n);
   framing.checkCount(n);
@@ -190,7 +198,8 @@ export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffe
 /**
  * Receives through a delimiter: as `socket.recvUntil`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvUntil`.
+ * Cancel safety: loses nothing, as `socket.recvUntil`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvUntil`, with the codes of TLS besides:
@@ -233,7 +242,8 @@ export function recvUntil(
 /**
  * Receives a line of text: as `socket.recvLine`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvLine`.
+ * Cancel safety: loses nothing, as `socket.recvLine`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvLine`, with the codes of TLS besides:
@@ -271,7 +281,8 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only. A
  * connection is ready when bytes are decrypted, a listener when a handshake is finished.
  *
- * Cancel safety: loses nothing, since it takes nothing.
+ * Cancel safety: loses nothing, since it takes nothing. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted, otherwise
  * as `socket.ready`; a stream that was cut or tampered with completes it, and the next recv tells.
@@ -297,6 +308,7 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * ```
  */
 export function ready(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("ready", arguments[1]);
   const objection = objectionTo("ready", id);
   return objection === undefined ? watching.ready(id) : faulted("ready", id, objection);
 }
@@ -511,6 +523,7 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  * ```
  */
 export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("send", arguments[2]);
   const objection = objectionTo("send", id);
   if (objection === undefined) return sending.send(id, data);
   toBytes("data", data);
@@ -545,6 +558,7 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * ```
  */
 export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
+  if (arguments.length > 2) refuseOptions("write", arguments[2]);
   const objection = objectionTo("write", id);
   if (objection === undefined) return sending.write(id, data);
   toBytes("data", data);
@@ -580,6 +594,7 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * ```
  */
 export function shutdown(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("shutdown", arguments[1]);
   const objection = objectionTo("shutdown", id);
   return objection === undefined ? sending.shutdown(id) : faulted("shutdown", id, objection);
 }

@@ -7,6 +7,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
+  if (value instanceof Promise) return "a promise, await it first";
   if (typeof value === "object" && value !== null) {
     return value.constructor?.name ? `an instance of ${value.constructor.name}` : "an object";
   }
