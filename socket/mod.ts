@@ -58,7 +58,7 @@ export { peek, recv, recvInto, unrecv } from "./recv.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
 export { starttls } from "../tls/starttls.ts";
-export { send, shutdown, write } from "./send.ts";
+export { send, type SendOptions, shutdown, write } from "./send.ts";
 export { finish, type FinishOptions } from "./finish.ts";
 export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
 export { relay } from "./relay.ts";

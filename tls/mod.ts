@@ -86,5 +86,6 @@ export type {
 export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
 export type { Side } from "../socket/stream.ts";
 export type { UntilOptions } from "../socket/framing.ts";
+export type { SendOptions } from "../socket/send.ts";
 export type { FinishOptions } from "../socket/finish.ts";
 export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";

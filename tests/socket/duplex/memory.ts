@@ -196,6 +196,7 @@ export function memoryTests(test: DuplexTest): void {
   test("send() lets a small array be used again once it has begun", async ({ client, peer }) => {
     const data = bytesOf("first");
     const sending = socket.send(client, data);
+    await null; // over some transports the sends of one turn go together
     data.set(bytesOf("other"));
     assertEquals(textOf(await receive(peer, 5)), "first");
     assertEquals(await task.await(sending), 5);
