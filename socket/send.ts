@@ -1,6 +1,18 @@
-import type { SocketId, TaskId } from "../task/core/mod.ts";
-import { refuseOptions, toBytes } from "./core/check.ts";
+import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
+import { checkSendOptions, refuseOptions, toBytes, toGiven } from "./core/check.ts";
 import { findStream, refuse } from "./core/lookup.ts";
+import type { Given } from "./core/store.ts";
+
+/** What a send may be told besides its data. */
+export interface SendOptions {
+  /**
+   * Whether the data's memory is given up, as to `postMessage`: the whole `ArrayBuffer` is detached at
+   * the call, and serves later receives.
+   *
+   * @default {false}
+   */
+  transfer?: boolean;
+}
 
 /**
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
@@ -19,11 +31,20 @@ import { findStream, refuse } from "./core/lookup.ts";
  * `shutdown` or when the peer is gone, `ECONNRESET`, `ECONNABORTED` when the socket is closed
  * meanwhile. After a failed send every later one fails too.
  *
+ * With `transfer: true` the data's memory is given up at the call, as to `postMessage`: its whole
+ * `ArrayBuffer` is detached, with every view of it (of a `subarray` the rest, too; a small `Buffer` of
+ * Node's shares its memory with others), even if the task faults. When it has been sent, memory of 4, 16 or
+ * 64 KiB serves later receives, which is what makes an echo of large chunks cheap; it costs more than it
+ * saves below some 4 KiB. A receive or send that uses the same memory at the time loses it, as above.
+ *
  * @param id A connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param options `transfer`, whether the data's memory is given up (default: `false`; of a string nothing
+ * is).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If `id` is not an integer, `data` neither a `Uint8Array` nor a string, or an option
- * unknown.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string; if an option
+ * is unknown or has the wrong type; with `transfer`, if the memory is shared, a WebAssembly memory's or
+ * detached. Then nothing is detached.
  *
  * @example Send text
  * ```ts
@@ -35,12 +56,52 @@ import { findStream, refuse } from "./core/lookup.ts";
  * assertEquals(await task.await(socket.send(client, "grüezi")), 7);
  * [client, server].forEach(socket.close);
  * ```
+ *
+ * @example Pass on what was received, memory and all
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [client, peer] = await socket.pair();
+ * socket.send(client, new Uint8Array(65536), { transfer: true });
+ * const data = await task.await(socket.recv(peer, 65536));
+ * const { length } = data;
+ * assertEquals(await task.await(socket.send(peer, data, { transfer: true })), length);
+ * assertEquals(data.length, 0); // detached
+ * [client, peer].forEach(socket.close);
+ * ```
  */
-export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
-  if (arguments.length > 2) refuseOptions("send", arguments[2]);
+export function send(
+  id: SocketId,
+  data: Uint8Array | string,
+  options?: SendOptions,
+): TaskId<number> {
+  if (options !== undefined) return sendAs("send", id, data, options);
   const bytes = toBytes("data", data);
   const stream = findStream(id);
   return stream === undefined ? refuse("send", id) : stream.sender.send(bytes, "send");
+}
+
+function sendAs(
+  kind: string,
+  id: SocketId,
+  data: Uint8Array | string,
+  options: SendOptions,
+): TaskId<number> {
+  checkId("id", id);
+  const bytes = toSend(data, options);
+  const stream = findStream(id);
+  return stream === undefined ? refuse(kind, id) : stream.sender.send(bytes, kind);
+}
+
+/** What is sent: with `transfer` the data's memory is ours from now on, whatever comes of the send. */
+export function toSend(
+  data: Uint8Array | string,
+  options: SendOptions | undefined,
+): Uint8Array | Given {
+  if (options === undefined) return toBytes("data", data);
+  checkSendOptions(options);
+  return options.transfer ? toGiven("data", data) : toBytes("data", data);
 }
 
 /**
@@ -52,8 +113,9 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  *
  * @param id A connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param options `transfer`, whether the data's memory is given up (default: `false`).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string.
+ * @throws {TypeError} As for `send`.
  *
  * @example Write a line
  * ```ts
@@ -66,8 +128,12 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * [client, server].forEach(socket.close);
  * ```
  */
-export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
-  if (arguments.length > 2) refuseOptions("write", arguments[2]);
+export function write(
+  id: SocketId,
+  data: Uint8Array | string,
+  options?: SendOptions,
+): TaskId<number> {
+  if (options !== undefined) return sendAs("write", id, data, options);
   const bytes = toBytes("data", data);
   const stream = findStream(id);
   return stream === undefined ? refuse("write", id) : stream.sender.send(bytes, "write");

@@ -505,8 +505,9 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param options `transfer`, whether the data's memory is given up (default: `false`).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If an argument has the wrong type.
+ * @throws {TypeError} If an argument has the wrong type or value; see `socket.send`.
  *
  * @example Send
  * ```ts
@@ -522,11 +523,14 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
-  if (arguments.length > 2) refuseOptions("send", arguments[2]);
+export function send(
+  id: SocketId,
+  data: Uint8Array | string,
+  options?: sending.SendOptions,
+): TaskId<number> {
   const objection = objectionTo("send", id);
-  if (objection === undefined) return sending.send(id, data);
-  toBytes("data", data);
+  if (objection === undefined) return sending.send(id, data, options);
+  sending.toSend(data, options);
   return faulted("send", id, objection);
 }
 
@@ -540,8 +544,9 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param options `transfer`, whether the data's memory is given up (default: `false`).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If an argument has the wrong type.
+ * @throws {TypeError} If an argument has the wrong type or value; see `socket.send`.
  *
  * @example Send
  * ```ts
@@ -557,11 +562,14 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
-  if (arguments.length > 2) refuseOptions("write", arguments[2]);
+export function write(
+  id: SocketId,
+  data: Uint8Array | string,
+  options?: sending.SendOptions,
+): TaskId<number> {
   const objection = objectionTo("write", id);
-  if (objection === undefined) return sending.write(id, data);
-  toBytes("data", data);
+  if (objection === undefined) return sending.write(id, data, options);
+  sending.toSend(data, options);
   return faulted("write", id, objection);
 }
 

@@ -65,6 +65,7 @@ export * from "./starttls.ts";
 // The calls of `socket`, for encrypted sockets alone.
 export * from "./io.ts"; // accept, serve, connections, recv …, send, write, shutdown, finish …
 export type { UntilOptions } from "../socket/framing.ts";
+export type { SendOptions } from "../socket/send.ts";
 export type { FinishOptions } from "../socket/finish.ts";
 export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";
 

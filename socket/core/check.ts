@@ -1,6 +1,14 @@
 /** Checks of arguments that only sockets have. */
-import { checkInteger, checkString, wrongRange, wrongType } from "../../task/core/mod.ts";
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkString,
+  wrongRange,
+  wrongType,
+} from "../../task/core/mod.ts";
 import { bareHost } from "./ip.ts";
+import { type Given, takeOver } from "./store.ts";
 
 const encoder = new TextEncoder();
 
@@ -62,6 +70,30 @@ export function toBytes(name: string, data: unknown): Uint8Array {
   const plain = toPlain(data);
   if (plain === undefined) throw wrongType(name, "a Uint8Array or a string", data);
   return plain;
+}
+
+/** Data as bytes whose memory is ours from now on; the caller's array is detached. */
+export function toGiven(name: string, data: unknown): Uint8Array | Given {
+  if (typeof data === "string" || kindOf.call(data) !== "Uint8Array") return toBytes(name, data);
+  return takeOver(bufferOf.call(data), offsetOf.call(data), lengthOf.call(data));
+}
+
+const SEND_OPTIONS = ["transfer"];
+
+/** What may be said of a send. How long to wait for it is said of the wait. */
+export function checkSendOptions(options: { readonly transfer?: boolean }): void {
+  if (typeof options === "object" && options !== null) {
+    for (const key of ["timeout", "signal"]) {
+      if (key in options) {
+        throw new TypeError(
+          `Unknown option "${key}": how long to wait is said of the wait, ` +
+            "task.await(id, { timeout, cancel: true })",
+        );
+      }
+    }
+  }
+  checkOptions(options, SEND_OPTIONS);
+  if (options.transfer !== undefined) checkBoolean("transfer", options.transfer);
 }
 
 /** What makes a typed array one, whatever a subclass says of itself. */

@@ -48,6 +48,7 @@ import { isResizable } from "./check.ts";
 import { copyPart } from "./copy.ts";
 import { deferFailure } from "./failure.ts";
 import { SocketError } from "./error.ts";
+import { takeMemory, Work } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** So much is read at the first try: what a recv gives by default. */
@@ -84,6 +85,8 @@ export class Receiver {
   /** How long its pieces are, the next one last. */
   readonly #pieces: number[] = [];
   #buffer: Uint8Array<ArrayBuffer> | undefined;
+  /** Behind what was received it may hold old bytes, of anybody's. */
+  #used = false;
   #start = 0;
   #end = 0;
   #size = MIN_BUFFER;
@@ -94,6 +97,7 @@ export class Receiver {
   /** The caller's buffer that is being read into, and the recvInto that waits for it. */
   #directBuffer: Uint8Array | undefined;
   #direct: Task | undefined;
+  #work: Work | undefined;
   #ended = false;
   #cause: unknown = undefined;
   /** What several receives fault with that wait when a read fails. */
@@ -102,13 +106,17 @@ export class Receiver {
   #successor: PromiseWithResolvers<Uint8Array | null> | undefined;
   // One pair of handlers per connection, not per read.
   readonly #onRead = (n: number | null) => {
+    this.#work?.end();
     try {
       this.#arrived(n);
     } catch (cause) {
       this.#failed(this.#noMemory("recv", cause)); // for bytes that came: the stream has a hole
     }
   };
-  readonly #onError = (cause: unknown) => this.#failed(cause);
+  readonly #onError = (cause: unknown) => {
+    this.#work?.end();
+    this.#failed(cause);
+  };
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -432,13 +440,17 @@ export class Receiver {
     const end = Math.min(this.#end, start + max);
     const isLast = end === this.#end && !this.#reading;
     if (start > 0 || !isLast || end * 2 < buffer.length) {
-      const bytes = copyPart(buffer, start, end);
+      const memory = takeMemory(end - start);
+      memory?.set(buffer.subarray(start, end));
+      const bytes = memory ?? copyPart(buffer, start, end);
       this.#advance(end);
       return bytes;
     }
     this.#advance(end);
     this.#buffer = undefined;
-    return end === buffer.length ? buffer : buffer.subarray(0, end);
+    if (end === buffer.length) return buffer;
+    if (this.#used) buffer.fill(0, end);
+    return buffer.subarray(0, end);
   }
 
   #nextPushed(max: number): Uint8Array<ArrayBuffer> {
@@ -488,6 +500,7 @@ export class Receiver {
     if (into instanceof Uint8Array && into.length >= DIRECT && !isResizable(into)) {
       this.#direct = task;
       this.#directBuffer = buffer = into;
+      (this.#work ??= new Work()).begin(into);
     } else {
       try {
         buffer = this.#room();
@@ -507,8 +520,12 @@ export class Receiver {
     if (held === 0) {
       this.#start = this.#end = 0;
       // A buffer of another size than wanted is replaced here, where it is empty.
-      if (this.#buffer?.length !== this.#size) this.#buffer = new Uint8Array(this.#size);
-      return this.#buffer!;
+      if (this.#buffer?.length !== this.#size) {
+        const memory = takeMemory(this.#size);
+        this.#used = memory !== undefined;
+        this.#buffer = memory ?? new Uint8Array(this.#size);
+      }
+      return this.#buffer;
     }
     if (this.#buffer!.length - this.#end < this.#size / 2) {
       const larger = new Uint8Array(Math.max(this.#size, held) + held);

@@ -7,7 +7,7 @@
  *
  * What is small is written from memory that serves one write after the other: V8 keeps small arrays
  * without an ArrayBuffer, and to make one costs more than to copy them. The rest is written from the
- * caller's own memory. Should that be taken away meanwhile, what is left of it cannot be sent, and
+ * caller's own memory, or from what the caller has given up; that is kept for receives afterwards. Should that be taken away meanwhile, what is left of it cannot be sent, and
  * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
  *
  * What has begun goes out whole: the chunk is the writer's, whatever becomes of its tasks. A
@@ -29,6 +29,7 @@ import {
 } from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
 import { deferFailure } from "./failure.ts";
+import { Given, keepMemory, Work } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** Up to here a send that is written by itself is copied, too. */
@@ -78,6 +79,9 @@ export class Sender {
   /** The memory of a joined chunk; of one small send. */
   #memory: Uint8Array | undefined;
   #scratch: Scratch | undefined;
+  /** What the chunk is, if its memory was given up; and the work on it if not. */
+  #given: Given | undefined;
+  #work: Work | undefined;
   /** A shutdown was asked for, whether it has begun, and whether it has been carried out. */
   #ending = false;
   #ended = false;
@@ -98,16 +102,20 @@ export class Sender {
     this.#stream = stream;
   }
 
-  send(data: Uint8Array, kind: string): TaskId<number> {
-    if (data.length > SMALL && isResizable(data)) data = new Uint8Array(data);
+  send(data: Uint8Array | Given, kind: string): TaskId<number> {
+    if (data instanceof Uint8Array && data.length > SMALL && isResizable(data)) {
+      data = new Uint8Array(data);
+    }
     const task = new Task(kind, this.#stream.id, this.#stream);
     if (this.#ending || this.#cause !== undefined) {
       fault(task, this.#broken(kind));
-    } else if (this.#chunk === undefined && (data.length === 0 || !this.#stream.session?.joins)) {
+    } else if (
+      this.#chunk === undefined && (!this.#stream.session?.joins || bytesOf(data).length === 0)
+    ) {
       this.#begin(task, data);
     } else {
       task.argument = data;
-      task.count = data.length;
+      task.count = bytesOf(data).length;
       this.#queue.push(task);
       if (this.#chunk === undefined) this.#gather();
     }
@@ -150,7 +158,7 @@ export class Sender {
 
   close(): void {
     this.#abandon(() => this.#stream.closedFault());
-    this.#chunk = undefined;
+    this.#chunk = this.#given = undefined;
   }
 
   /** Whether something is being sent or waits to be. */
@@ -205,7 +213,8 @@ export class Sender {
   }
 
   /** Writes one send by itself. */
-  #begin(task: Task, data: Uint8Array): void {
+  #begin(task: Task, source: Uint8Array | Given): void {
+    let data = bytesOf(source);
     const { length } = data;
     if (length === 0) return complete(task, 0);
     task.argument = task.count = length;
@@ -215,7 +224,8 @@ export class Sender {
     if (length <= SMALL) {
       this.#scratch = scratches.pop() ?? new Scratch();
       data = this.#scratch.copy(data);
-    }
+    } else if (source instanceof Given) this.#given = source;
+    else (this.#work ??= new Work()).begin(data);
     this.#chunk = data;
     this.#write(data);
   }
@@ -229,7 +239,7 @@ export class Sender {
   }
 
   #wrote(n: number): void {
-    if (this.#stream.closed) return;
+    if (this.#stream.closed) return this.#work?.end();
     const written = this.#written += n;
     this.bytes += n;
     let task = this.#begun.head;
@@ -251,7 +261,10 @@ export class Sender {
     } else if (this.#memory !== undefined) {
       spare = this.#memory;
       this.#memory = undefined;
-    }
+    } else if (this.#given !== undefined) {
+      keepMemory(this.#given);
+      this.#given = undefined;
+    } else this.#work?.end();
     if (this.#queue.size > 0) this.#next();
   }
 
@@ -264,29 +277,32 @@ export class Sender {
         this.#end(task);
         continue;
       }
-      const data = task.argument as Uint8Array;
+      const source = task.argument as Uint8Array | Given;
+      const { length } = bytesOf(source);
       const next = this.#queue.head;
-      if (data.length !== task.count) fault(task, this.#detachedBuffer(task.kind));
-      else if (next === undefined || data.length >= LARGE || !fits(data.length, next)) {
-        this.#begin(task, data);
-      } else this.#join(task, data);
+      if (length !== task.count) fault(task, this.#detachedBuffer(task.kind));
+      else if (next === undefined || length >= LARGE || !fits(length, next)) {
+        this.#begin(task, source);
+      } else this.#join(task, source);
     }
   }
 
   /** Copies small sends into one chunk and writes it. */
-  #join(first: Task, data: Uint8Array): void {
+  #join(first: Task, source: Uint8Array | Given): void {
     const memory = spare ?? new Uint8Array(CHUNK);
     spare = undefined;
     let used = 0;
     for (let task = first;;) {
+      const data = bytesOf(source);
       memory.set(data, used);
+      if (source instanceof Given) keepMemory(source);
       task.argument = data.length;
       task.count = used += data.length;
       this.#begun.push(task);
       const next = this.#queue.head;
       if (next === undefined || !fits(used, next)) break;
       this.#queue.remove(task = next);
-      data = task.argument as Uint8Array;
+      source = task.argument as Uint8Array | Given;
     }
     this.#memory = memory;
     this.#written = 0;
@@ -314,16 +330,21 @@ export class Sender {
   }
 
   #failed(cause: unknown): void {
+    this.#work?.end();
     if (this.#stream.closed) return;
     this.#cause = cause;
     if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;
-    this.#chunk = undefined;
+    this.#chunk = this.#given = undefined;
     this.#abandon(() => deferFailure((op) => this.#stream.translate(cause, op)));
   }
 }
 
 /** Whether a send may join a chunk that has `used` bytes. */
 function fits(used: number, { kind, argument, count }: Task): boolean {
-  return kind !== "shutdown" && (argument as Uint8Array).length === count && count < LARGE &&
-    used + count <= CHUNK;
+  return kind !== "shutdown" && bytesOf(argument as Uint8Array | Given).length === count &&
+    count < LARGE && used + count <= CHUNK;
+}
+
+function bytesOf(source: Uint8Array | Given): Uint8Array {
+  return source instanceof Given ? source.data : source;
 }

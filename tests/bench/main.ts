@@ -20,6 +20,7 @@ Usage: deno task bench [options]
   --only 1,3,5       these workloads only
   --arms raw,taskio  these arms only, of: ${Object.keys(ARMS).join(", ")}
   --rounds N         rounds per launch of a server
+  --window MS        length of a window
   --bun PATH         where Bun is, if not on the PATH
   --json             for machines
   --help             this text
@@ -28,13 +29,13 @@ Workloads: 1 ping-pong, 2 bulk echo, 3 bulk echo with 4 KiB, 4 connect-echo-clos
 6 TLS, 7 memory, 8 cold start, 9 ping-pong at 10,000 connections (with --long or --only).`;
 
 const PROFILES: Record<"short" | "long", Profile> = {
-  short: { launches: 1, rounds: 5, window: 100, warmup: 300 },
-  long: { launches: 4, rounds: 12, window: 250, warmup: 1_000 },
+  short: { launches: 1, rounds: 5, window: 100, bulkWindow: 200, warmup: 200 },
+  long: { launches: 3, rounds: 8, window: 250, bulkWindow: 1_000, warmup: 1_000 },
 };
 
 const flags = parseArgs(Deno.args, {
   boolean: ["short", "long", "json", "help"],
-  string: ["only", "arms", "rounds", "bun"],
+  string: ["only", "arms", "rounds", "window", "bun"],
   unknown: (flag) => fail(`Unknown option: ${flag}`),
 });
 if (flags.help) {
@@ -50,6 +51,8 @@ if (flags.rounds !== undefined) {
   profile.rounds = Number(flags.rounds);
   if (!(Number.isInteger(profile.rounds) && profile.rounds > 0)) fail("--rounds must be 1 or more");
 }
+
+if (flags.window !== undefined) profile.window = profile.bulkWindow = Number(flags.window);
 
 const arms = list(flags.arms, Object.keys(ARMS)).filter((arm) => {
   if (!flags.arms && arm === "again") return length === "long";

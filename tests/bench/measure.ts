@@ -10,6 +10,11 @@ export interface Profile {
   rounds: number;
   /** Length of a window and of the warm-up before the first, in ms. */
   window: number;
+  /**
+   * Length of a window in bulk: what collects memory works now and then, and short windows would
+   * leave it out of the median.
+   */
+  bulkWindow: number;
   warmup: number;
 }
 
@@ -22,8 +27,9 @@ export interface Entry extends ServerOptions {
 
 /** One window. */
 export interface Sample {
-  /** CPU time of the server per unit of work, in µs. */
+  /** CPU time of the server per unit of work, in µs; and the units. */
   cpu: number;
+  units: number;
   /** Units of work per second. */
   rate: number;
   /** Shares of a core that the server and the load took. */
@@ -91,6 +97,7 @@ async function sample(server: Server, load: Load, ms: number): Promise<Sample> {
   const used = await server.cpu() - cpu;
   return {
     cpu: used / units,
+    units,
     rate: units / wall * 1e6,
     server: used / wall,
     load: (user + system) / wall,

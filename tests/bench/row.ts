@@ -1,4 +1,4 @@
-import type { Series } from "./measure.ts";
+import type { Sample, Series } from "./measure.ts";
 
 /** What a column of figures is in: `size` of the measured units make one. */
 export interface Unit {
@@ -21,6 +21,8 @@ export interface Row {
   value?: Spread;
   /** The value over that of the first arm, round by round; 1 for the first itself. */
   ratio?: Spread;
+  /** All the CPU time over all the work, as a ratio to the same of the first arm. */
+  sums?: number;
   /** Shares of a core that the server and the load took: the medians. */
   server?: number;
   load?: number;
@@ -58,14 +60,22 @@ export function rates(workload: string, unit: string, series: Series[]): Row[] {
   }));
 }
 
+/** CPU time per unit over all windows together. */
+function overAll(samples: Sample[]): number {
+  const units = samples.reduce((sum, sample) => sum + sample.units, 0);
+  return samples.reduce((sum, { cpu, units }) => sum + cpu * units, 0) / units;
+}
+
 export function rows(workload: string, unit: Unit, series: Series[]): Row[] {
   const base = series[0]?.samples.map(({ cpu }) => cpu) ?? [];
+  const baseOfAll = overAll(series[0]?.samples ?? []);
   return series.map(({ entry, samples, failure }) => ({
     workload,
     arm: entry.label ?? entry.arm,
     unit: unit.name,
     value: spread(samples.map(({ cpu }) => cpu / unit.size)),
     ratio: ratios(samples.map(({ cpu }) => cpu), base),
+    sums: samples.length > 0 ? overAll(samples) / baseOfAll : undefined,
     server: spread(samples.map(({ server }) => server))?.median,
     load: spread(samples.map(({ load }) => load))?.median,
     rate: spread(samples.map(({ rate }) => rate))?.median,

@@ -21,13 +21,14 @@ const HEAD = [
   "min – max",
   "ratio",
   "min – max",
+  "sums",
   "server",
   "load",
   "",
 ];
 
 /** Which columns are figures, set to the right. */
-const RIGHT = [false, false, true, false, true, true, true, true, true, false];
+const RIGHT = [false, false, true, false, true, true, true, true, true, true, false];
 
 /** The rows as one aligned table; the name of a workload stands before its first arm only. */
 export function table(rows: Row[]): string {
@@ -39,6 +40,7 @@ export function table(rows: Row[]): string {
     range(row.value, (value) => digits(value, row.unit)),
     row.ratio ? row.ratio.median.toFixed(2) : "",
     range(row.ratio, (value) => value.toFixed(2)),
+    row.sums?.toFixed(2) ?? "",
     percent(row.server),
     percent(row.load),
     row.note ?? "",

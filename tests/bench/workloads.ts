@@ -10,9 +10,15 @@ const SECONDS = { name: "s", size: 1e6 };
 export const everyone: Entry[] = ["raw", "again", "taskio", "node:net", "node", "bun"]
   .map((arm) => ({ arm, kind: "echo" }));
 
-/** Puts the recvInto variant of taskio behind the plain one. */
-const withInto: Entry[] = everyone.flatMap((entry) =>
-  entry.arm === "taskio" ? [entry, { ...entry, label: "taskio recvInto", kind: "into" }] : [entry]
+/** Puts the other ways to echo with taskio behind the plain one. */
+const withVariants: Entry[] = everyone.flatMap((entry) =>
+  entry.arm === "taskio"
+    ? [
+      entry,
+      { ...entry, label: "taskio transfer", kind: "transfer" },
+      { ...entry, label: "taskio recvInto", kind: "into" },
+    ]
+    : [entry]
 );
 
 /** Puts the other engine of taskio's TLS behind the default one. */
@@ -24,25 +30,49 @@ const withNative: Entry[] = everyone.flatMap((entry) =>
 export type Choose = (entries: Entry[]) => Entry[];
 
 export async function pingPong(choose: Choose, profile: Profile): Promise<Row[]> {
-  const load = (port: number) => new Exchange(port, { connections: 64, request: 64, reply: 64 });
-  const series = await measure(choose(everyone), load, profile);
-  return rows("1 ping-pong, 64 × 64 B", MICROSECONDS, series);
+  const result: Row[] = [];
+  for (const bytes of [64, 256, 1000]) {
+    const load = (port: number) =>
+      new Exchange(port, { connections: 64, request: bytes, reply: bytes });
+    const entries = bytes === 64
+      ? choose(everyone)
+      : choose(withVariants.filter(({ arm }) => arm !== "bun"));
+    const series = await measure(entries, load, profile);
+    result.push(...rows(`1 ping-pong, 64 × ${bytes} B`, MICROSECONDS, series));
+  }
+  return result;
 }
 
+/** The two shapes of load in bulk. */
+const SHAPES = [["", false], [", flood", true]] as const;
+
 export async function bulk(choose: Choose, profile: Profile): Promise<Row[]> {
-  const series = await measure(choose(withInto), (port) => new Bulk(port, 4), profile);
-  return rows("2 bulk echo, 64 KiB, per GB", SECONDS, series);
+  const result: Row[] = [];
+  for (const [name, flood] of SHAPES) {
+    const load = (port: number) => new Bulk(port, 4, flood);
+    const series = await measure(choose(withVariants), load, inBulk(profile));
+    result.push(...rows(`2 bulk echo, 64 KiB${name}, per GB`, SECONDS, series));
+  }
+  return result;
 }
+
+const inBulk = (profile: Profile) => ({ ...profile, window: profile.bulkWindow });
 
 export async function smallBulk(choose: Choose, profile: Profile): Promise<Row[]> {
   const entries = choose([
     { arm: "raw", kind: "echo", size: 4096 },
     { arm: "again", kind: "echo", size: 4096 },
     { arm: "taskio", kind: "echo", size: 4096 },
+    { arm: "taskio", label: "taskio transfer", kind: "transfer", size: 4096 },
     { arm: "taskio", label: "taskio recvInto", kind: "into", size: 4096 },
   ]);
-  const series = await measure(entries, (port) => new Bulk(port, 4), profile);
-  return rows("3 bulk echo, 4 KiB, per GB", SECONDS, series);
+  const result: Row[] = [];
+  for (const [name, flood] of SHAPES) {
+    const load = (port: number) => new Bulk(port, 4, flood);
+    const series = await measure(entries, load, inBulk(profile));
+    result.push(...rows(`3 bulk echo, 4 KiB${name}, per GB`, SECONDS, series));
+  }
+  return result;
 }
 
 export async function connects(choose: Choose, profile: Profile): Promise<Row[]> {

@@ -23,6 +23,15 @@ async function echo(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
+async function echoTransfer(id: SocketId): Promise<void> {
+  for (;;) {
+    const data = await task.await(socket.recv(id, options.size));
+    if (data.length === 0) break;
+    await task.await(socket.send(id, data, { transfer: true }));
+  }
+  socket.close(id);
+}
+
 async function echoInto(id: SocketId): Promise<void> {
   const buffer = new Uint8Array(options.size);
   for (;;) {
@@ -54,7 +63,8 @@ async function burst(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
-const handler = { echo, into: echoInto, two, burst }[options.kind] ?? echo;
+const kinds = { echo, into: echoInto, transfer: echoTransfer, two, burst };
+const handler = kinds[options.kind] ?? echo;
 
 let server: SocketId;
 let accept = socket.accept;

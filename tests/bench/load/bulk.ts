@@ -4,23 +4,29 @@ import { close, connect, lowWater, Poller, recv, send } from "./libc.ts";
 /** Bytes under way on one connection: enough that the server always has a full buffer to read. */
 const WINDOW = 512 * 1024;
 
+/** What one call sends, and the most that one receives. */
+const PART = 512 * 1024;
+
 /** The load wakes up for this much at least, whatever the size of the server's writes. */
 const CHUNK = 64 * 1024;
 
-/** An echo in bulk: each connection sends as many bytes as came back. The unit is 1 GB echoed. */
+/**
+ * An echo in bulk. Each connection sends as many bytes as came back; or, if it floods, as many as the
+ * system takes, so that all buffers between here and the server are full. The unit is 1 GB echoed.
+ */
 export class Bulk implements Load {
   #fds: number[];
   #poller = new Poller();
-  #data = new Uint8Array(WINDOW);
-  #buffer = new Uint8Array(WINDOW);
+  #data = new Uint8Array(PART);
+  #buffer = new Uint8Array(PART);
   /** Bytes each connection may send now, and bytes on their way back to it. */
   #credit: number[];
   #flight: number[];
 
-  constructor(port: number, connections: number) {
+  constructor(port: number, connections: number, flood = false) {
     this.#fds = Array.from({ length: connections }, () => connect(port));
     this.#fds.forEach((fd, i) => this.#poller.add(fd, i));
-    this.#credit = this.#fds.map(() => WINDOW);
+    this.#credit = this.#fds.map(() => flood ? Infinity : WINDOW);
     this.#flight = this.#fds.map(() => 0);
   }
 
@@ -51,9 +57,11 @@ export class Bulk implements Load {
   }
 
   #send(i: number): void {
-    const n = send(this.#fds[i], this.#data, this.#credit[i]);
-    this.#credit[i] -= n;
-    this.#flight[i] += n;
+    for (let n = PART; n === PART;) {
+      n = send(this.#fds[i], this.#data, Math.min(PART, this.#credit[i]));
+      this.#credit[i] -= n;
+      this.#flight[i] += n;
+    }
   }
 
   [Symbol.dispose](): void {
