@@ -1,6 +1,6 @@
-import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
-import { findListener, getListener, refuse } from "./core/lookup.ts";
 import { refuseOptions } from "./core/check.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
@@ -31,10 +31,7 @@ import { refuseOptions } from "./core/check.ts";
  */
 export function accept(server: SocketId): TaskId<SocketId> {
   if (arguments.length > 1) refuseOptions("accept", arguments[1]);
-  const listener = findListener(server);
-  if (listener !== undefined) return listener.accept();
-  checkId("server", server);
-  return refuse("accept", server);
+  return verbs.accept(verbs.anySocket, server);
 }
 
 /**
@@ -62,6 +59,5 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  checkId("server", server);
-  return getListener("hasconnection", server).hasConnection();
+  return verbs.hasconnection(verbs.anySocket, server);
 }

@@ -54,7 +54,7 @@
  * @module
  */
 export type { SocketId } from "../task/core/types.ts";
-export * from "./core/types.ts"; // Address, Side
+export * from "./core/types.ts"; // Address, Side, the options that several calls take
 export * from "./core/error.ts"; // SocketError
 
 // Listening and connecting.
@@ -63,13 +63,13 @@ export * from "./connect.ts"; // tcpconnect, connect
 export * from "./unix.ts"; // unixserver, unixconnect
 export * from "./pair.ts";
 export * from "./accept.ts"; // accept, hasconnection
-export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
+export * from "./serve.ts";
 
 // Receiving and sending.
-export { peek, recv, recvInto, unrecv } from "./recv.ts";
+export * from "./recv.ts"; // recv, recvInto, peek, unrecv
 export * from "./ready.ts";
 export * from "./iterate.ts"; // connections, chunks, lines
-export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
+export * from "./framing.ts"; // recvExact, recvUntil, recvLine
 export * from "./send.ts"; // send, write, shutdown
 export * from "./relay.ts";
 export * from "./streams.ts";
@@ -79,7 +79,7 @@ export * from "../tls/starttls.ts";
 
 // Ending.
 export * from "./close.ts";
-export { finish, type FinishOptions } from "./finish.ts";
+export * from "./finish.ts";
 
 // The BSD sequence.
 export * from "./bsd.ts"; // create, bind, listen

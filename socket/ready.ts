@@ -1,6 +1,6 @@
-import type { SocketId, TaskId } from "../task/core/mod.ts";
-import { findListener, findStream, refuse } from "./core/lookup.ts";
 import { refuseOptions } from "./core/check.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Waits until the next recv, or of a listener the next accept, need not wait: there are bytes, the end of
@@ -41,8 +41,5 @@ import { refuseOptions } from "./core/check.ts";
  */
 export function ready(id: SocketId): TaskId<void> {
   if (arguments.length > 1) refuseOptions("ready", arguments[1]);
-  const stream = findStream(id);
-  if (stream !== undefined) return stream.receiver.whenReady();
-  const listener = findListener(id);
-  return listener === undefined ? refuse("ready", id) : listener.whenReady();
+  return verbs.ready(verbs.anySocket, id);
 }

@@ -1,9 +1,6 @@
-import { checkInteger, type SocketId, type TaskId, wrongEmpty } from "../task/core/mod.ts";
-import { checkBuffer, refuseOptions, toBytes } from "./core/check.ts";
-import { findStream, getStream, refuse } from "./core/lookup.ts";
-
-const DEFAULT_MAX = 4096;
-const MAX = Number.MAX_SAFE_INTEGER;
+import { refuseOptions } from "./core/check.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Receives bytes: one to `max`, as soon as there are any. Empty means the peer has ended its side;
@@ -51,14 +48,9 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array<ArrayBuffer>> {
-  if (typeof max !== "number" || arguments.length > 2) {
-    refuseOptions("recv", max);
-    refuseOptions("recv", arguments[2]);
-  }
-  checkMax(max);
-  const stream = findStream(id);
-  return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
+export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recv", arguments[2]);
+  return verbs.recv(verbs.anySocket, id, max);
 }
 
 /**
@@ -101,10 +93,7 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
   if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
-  const into = checkInto(buffer);
-  const stream = findStream(id);
-  if (stream === undefined) return refuse("recvInto", id);
-  return stream.receiver.receive("recvInto", into.length, into);
+  return verbs.recvInto(verbs.anySocket, id, buffer);
 }
 
 /**
@@ -136,10 +125,9 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  */
 export function peek(
   id: SocketId,
-  max: number = DEFAULT_MAX,
+  max: number = verbs.RECV_MAX,
 ): Uint8Array<ArrayBuffer> | undefined {
-  checkMax(max);
-  return getStream("peek", id).receiver.peek(max);
+  return verbs.peek(verbs.anySocket, id, max);
 }
 
 /**
@@ -169,20 +157,5 @@ export function peek(
  * ```
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
-  const bytes = toBytes("data", data);
-  getStream("unrecv", id).receiver.unrecv(bytes);
-}
-
-/** How much a receive may give. */
-export function checkMax(max: number): void {
-  checkInteger("max", max, 1, MAX);
-}
-
-/** Where a receive may put it. */
-export function checkInto(buffer: Uint8Array): Uint8Array {
-  const plain = checkBuffer("buffer", buffer);
-  if (plain.length === 0) {
-    throw wrongEmpty("buffer", "at least one byte long", "an empty Uint8Array");
-  }
-  return plain;
+  verbs.unrecv(verbs.anySocket, id, data);
 }

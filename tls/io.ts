@@ -2,18 +2,40 @@
  * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
-import { checkId, type SocketId, type TaskId } from "../task/core/mod.ts";
-import { refuseOptions, toBytes } from "../socket/core/check.ts";
-import type { SocketError } from "../socket/core/error.ts";
-import { faulted, findListener, findStream } from "../socket/core/lookup.ts";
-import * as accepting from "../socket/accept.ts";
-import * as framing from "../socket/framing.ts";
-import * as iterating from "../socket/iterate.ts";
-import * as watching from "../socket/ready.ts";
-import * as receiving from "../socket/recv.ts";
-import * as sending from "../socket/send.ts";
-import * as finishing from "../socket/finish.ts";
-import * as serving from "../socket/serve.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import type {
+  FinishOptions,
+  Handler,
+  SendOptions,
+  ServeOptions,
+  UntilOptions,
+} from "../socket/core/types.ts";
+import { refuseOptions } from "../socket/core/check.ts";
+import { findListener, findStream, noSuch } from "../socket/core/lookup.ts";
+import * as verbs from "../socket/core/verbs.ts";
+
+/** Encrypted connections, and listeners whose connections are; what else is wrong is as for any socket. */
+const encrypted: verbs.Finder = {
+  stream(id) {
+    const stream = findStream(id);
+    return stream?.tls ? stream : undefined;
+  },
+  listener(id) {
+    const listener = findListener(id);
+    return listener?.acceptor.tls ? listener : undefined;
+  },
+  objection(op, id) {
+    const stream = findStream(id);
+    if (stream !== undefined && !stream.tls) {
+      return stream.fail("EPROTO", op, "connection is not encrypted");
+    }
+    const listener = findListener(id);
+    if (listener !== undefined && !listener.acceptor.tls) {
+      return listener.fail("EPROTO", op, "listener is not encrypted");
+    }
+    return noSuch(op, id);
+  },
+};
 
 /**
  * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by the
@@ -45,8 +67,7 @@ import * as serving from "../socket/serve.ts";
  */
 export function accept(server: SocketId): TaskId<SocketId> {
   if (arguments.length > 1) refuseOptions("accept", arguments[1]);
-  const objection = objectionTo("accept", server, "server");
-  return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
+  return verbs.accept(encrypted, server);
 }
 
 /**
@@ -73,9 +94,7 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  const objection = objectionTo("hasconnection", server, "server");
-  if (objection !== undefined) throw objection;
-  return accepting.hasconnection(server);
+  return verbs.hasconnection(encrypted, server);
 }
 
 /**
@@ -109,12 +128,9 @@ export function hasconnection(server: SocketId): boolean {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
+export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Array<ArrayBuffer>> {
   if (arguments.length > 2) refuseOptions("recv", arguments[2]);
-  const objection = objectionTo("recv", id);
-  if (objection === undefined) return receiving.recv(id, max);
-  if (max !== undefined) receiving.checkMax(max);
-  return faulted("recv", id, objection);
+  return verbs.recv(encrypted, id, max);
 }
 
 /**
@@ -150,10 +166,7 @@ export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
   if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
-  const objection = objectionTo("recvInto", id);
-  if (objection === undefined) return receiving.recvInto(id, buffer);
-  receiving.checkInto(buffer);
-  return faulted("recvInto", id, objection);
+  return verbs.recvInto(encrypted, id, buffer);
 }
 
 /**
@@ -189,10 +202,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
   if (arguments.length > 2) refuseOptions("recvExact", arguments[2]);
-  const objection = objectionTo("recvExact", id);
-  if (objection === undefined) return framing.recvExact(id, n);
-  framing.checkCount(n);
-  return faulted("recvExact", id, objection);
+  return verbs.recvExact(encrypted, id, n);
 }
 
 /**
@@ -230,13 +240,9 @@ export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffe
 export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
-  options?: framing.UntilOptions,
+  options: UntilOptions = {},
 ): TaskId<Uint8Array<ArrayBuffer>> {
-  const objection = objectionTo("recvUntil", id);
-  if (objection === undefined) return framing.recvUntil(id, delimiter, options);
-  framing.checkDelimiter(delimiter);
-  if (options !== undefined) framing.checkUntilOptions(options);
-  return faulted("recvUntil", id, objection);
+  return verbs.recvUntil(encrypted, id, delimiter, options);
 }
 
 /**
@@ -270,11 +276,8 @@ export function recvUntil(
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<string | null> {
-  const objection = objectionTo("recvLine", id);
-  if (objection === undefined) return framing.recvLine(id, options);
-  if (options !== undefined) framing.checkUntilOptions(options);
-  return faulted("recvLine", id, objection);
+export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<string | null> {
+  return verbs.recvLine(encrypted, id, options);
 }
 
 /**
@@ -309,8 +312,7 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  */
 export function ready(id: SocketId): TaskId<void> {
   if (arguments.length > 1) refuseOptions("ready", arguments[1]);
-  const objection = objectionTo("ready", id);
-  return objection === undefined ? watching.ready(id) : faulted("ready", id, objection);
+  return verbs.ready(encrypted, id);
 }
 
 /**
@@ -342,8 +344,7 @@ export function ready(id: SocketId): TaskId<void> {
  * ```
  */
 export function connections(server: SocketId): AsyncIterableIterator<SocketId, undefined> {
-  checkId("server", server);
-  return new iterating.Connections(server, () => accept(server));
+  return verbs.connections(encrypted, server);
 }
 
 /**
@@ -381,11 +382,9 @@ export function connections(server: SocketId): AsyncIterableIterator<SocketId, u
  */
 export function chunks(
   id: SocketId,
-  max?: number,
+  max: number = verbs.RECV_MAX,
 ): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
-  checkId("id", id);
-  if (max !== undefined) receiving.checkMax(max);
-  return new iterating.Chunks(() => recv(id, max));
+  return verbs.chunks(encrypted, id, max);
 }
 
 /**
@@ -425,11 +424,9 @@ export function chunks(
  */
 export function lines(
   id: SocketId,
-  options: framing.UntilOptions = {},
+  options: UntilOptions = {},
 ): AsyncIterableIterator<string, undefined> {
-  checkId("id", id);
-  const max = framing.checkUntilOptions(options);
-  return new iterating.Lines(() => recvLine(id, { max }));
+  return verbs.lines(encrypted, id, options);
 }
 
 /**
@@ -457,11 +454,11 @@ export function lines(
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | undefined {
-  const objection = objectionTo("peek", id);
-  if (objection === undefined) return receiving.peek(id, max);
-  if (max !== undefined) receiving.checkMax(max);
-  throw objection;
+export function peek(
+  id: SocketId,
+  max: number = verbs.RECV_MAX,
+): Uint8Array<ArrayBuffer> | undefined {
+  return verbs.peek(encrypted, id, max);
 }
 
 /**
@@ -489,10 +486,7 @@ export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | unde
  * ```
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
-  const objection = objectionTo("unrecv", id);
-  if (objection === undefined) return receiving.unrecv(id, data);
-  toBytes("data", data);
-  throw objection;
+  verbs.unrecv(encrypted, id, data);
 }
 
 /**
@@ -526,12 +520,9 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
 export function send(
   id: SocketId,
   data: Uint8Array | string,
-  options?: sending.SendOptions,
+  options?: SendOptions,
 ): TaskId<number> {
-  const objection = objectionTo("send", id);
-  if (objection === undefined) return sending.send(id, data, options);
-  sending.toSend(data, options);
-  return faulted("send", id, objection);
+  return verbs.send(encrypted, "send", id, data, options);
 }
 
 /**
@@ -565,12 +556,9 @@ export function send(
 export function write(
   id: SocketId,
   data: Uint8Array | string,
-  options?: sending.SendOptions,
+  options?: SendOptions,
 ): TaskId<number> {
-  const objection = objectionTo("write", id);
-  if (objection === undefined) return sending.write(id, data, options);
-  sending.toSend(data, options);
-  return faulted("write", id, objection);
+  return verbs.send(encrypted, "write", id, data, options);
 }
 
 /**
@@ -603,8 +591,7 @@ export function write(
  */
 export function shutdown(id: SocketId): TaskId<void> {
   if (arguments.length > 1) refuseOptions("shutdown", arguments[1]);
-  const objection = objectionTo("shutdown", id);
-  return objection === undefined ? sending.shutdown(id) : faulted("shutdown", id, objection);
+  return verbs.shutdown(encrypted, id);
 }
 
 /**
@@ -639,10 +626,8 @@ export function shutdown(id: SocketId): TaskId<void> {
  * tls.close(server);
  * ```
  */
-export function finish(id: SocketId, options: finishing.FinishOptions = {}): TaskId<void> {
-  finishing.checkFinish(options);
-  const objection = objectionTo("finish", id);
-  return objection === undefined ? finishing.finish(id, options) : faulted("finish", id, objection);
+export function finish(id: SocketId, options: FinishOptions = {}): TaskId<void> {
+  return verbs.finish(encrypted, id, options);
 }
 
 /**
@@ -679,23 +664,8 @@ export function finish(id: SocketId, options: finishing.FinishOptions = {}): Tas
  */
 export function serve(
   server: SocketId,
-  handler: serving.Handler,
-  options?: serving.ServeOptions,
+  handler: Handler,
+  options: ServeOptions = {},
 ): TaskId<void> {
-  const objection = objectionTo("serve", server, "server");
-  if (objection === undefined) return serving.serve(server, handler, options);
-  serving.checkServe(handler, options ?? {});
-  return faulted("serve", server, objection);
-}
-
-/** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
-function objectionTo(op: string, id: SocketId, name = "id"): SocketError | undefined {
-  checkId(name, id);
-  const stream = findStream(id);
-  if (stream !== undefined) {
-    return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");
-  }
-  const listener = findListener(id);
-  if (listener === undefined || listener.acceptor.tls) return undefined;
-  return listener.fail("EPROTO", op, "listener is not encrypted");
+  return verbs.serve(encrypted, server, handler, options);
 }

@@ -54,7 +54,7 @@
  */
 export type { SocketId } from "../task/core/types.ts";
 export * from "./core/types.ts"; // the options, CertificatePair, TlsInfo …
-export * from "../socket/core/types.ts"; // Address, Side
+export * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`
 export * from "../socket/core/error.ts"; // SocketError
 
 // Listening and connecting.
@@ -64,10 +64,6 @@ export * from "./starttls.ts";
 
 // The calls of `socket`, for encrypted sockets alone.
 export * from "./io.ts"; // accept, serve, connections, recv …, send, write, shutdown, finish …
-export type { UntilOptions } from "../socket/framing.ts";
-export type { SendOptions } from "../socket/send.ts";
-export type { FinishOptions } from "../socket/finish.ts";
-export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";
 
 // Ending and looking.
 export * from "../socket/close.ts";

@@ -1,12 +1,16 @@
 /** Checks of arguments that only sockets have. */
 import {
   checkBoolean,
+  checkFunction,
   checkInteger,
   checkOptions,
   checkString,
+  checkTimeout,
+  wrongEmpty,
   wrongRange,
   wrongType,
 } from "../../task/core/mod.ts";
+import type { FinishOptions, Handler, SendOptions, ServeOptions, UntilOptions } from "./types.ts";
 import { bareHost } from "./ip.ts";
 import { type Given, takeOver } from "./store.ts";
 
@@ -80,20 +84,13 @@ export function toGiven(name: string, data: unknown): Uint8Array | Given {
 
 const SEND_OPTIONS = ["transfer"];
 
-/** What may be said of a send. How long to wait for it is said of the wait. */
-export function checkSendOptions(options: { readonly transfer?: boolean }): void {
-  if (typeof options === "object" && options !== null) {
-    for (const key of ["timeout", "signal"]) {
-      if (key in options) {
-        throw new TypeError(
-          `Unknown option "${key}": how long to wait is said of the wait, ` +
-            "task.await(id, { timeout, cancel: true })",
-        );
-      }
-    }
-  }
+/** The options of a send; whether its data's memory is given up. */
+export function checkSend(op: string, options: SendOptions): boolean {
+  refuseOptions(op, options, SEND_OPTIONS);
   checkOptions(options, SEND_OPTIONS);
-  if (options.transfer !== undefined) checkBoolean("transfer", options.transfer);
+  const { transfer = false } = options;
+  checkBoolean("transfer", transfer);
+  return transfer;
 }
 
 /** What makes a typed array one, whatever a subclass says of itself. */
@@ -133,4 +130,62 @@ export function isResizable({ buffer }: Uint8Array): boolean {
 export function checkNoPort(port: unknown): void {
   checkPort(port);
   if (port !== 0) throw wrongRange("port", "0, since the address is a path", port);
+}
+
+/** How much a receive may give. */
+export function checkMax(op: string, max: unknown): void {
+  if (typeof max !== "number") refuseOptions(op, max);
+  checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);
+}
+
+/** Where a receive may put it. */
+export function checkInto(buffer: unknown): Uint8Array {
+  const plain = checkBuffer("buffer", buffer);
+  if (plain.length === 0) {
+    throw wrongEmpty("buffer", "at least one byte long", "an empty Uint8Array");
+  }
+  return plain;
+}
+
+/** How much `recvExact` may give. */
+export function checkCount(n: number): void {
+  checkInteger("n", n, 0, Number.MAX_SAFE_INTEGER);
+}
+
+export function checkDelimiter(delimiter: Uint8Array | string): Uint8Array {
+  const bytes = toBytes("delimiter", delimiter);
+  if (bytes.length === 0) {
+    const what = delimiter === "" ? '""' : "an empty Uint8Array";
+    throw wrongEmpty("delimiter", "at least one byte long", what);
+  }
+  return bytes;
+}
+
+const UNTIL_OPTIONS = ["max"];
+
+/** Gives the longest result. */
+export function checkUntil(op: string, options: UntilOptions): number {
+  refuseOptions(op, options, UNTIL_OPTIONS);
+  checkOptions(options, UNTIL_OPTIONS);
+  const { max = 65_536 } = options;
+  checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);
+  return max;
+}
+
+/** How long a gentle close may take. */
+export function checkFinish(options: FinishOptions): void {
+  checkOptions(options, ["timeout"]);
+  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
+}
+
+/** What is served, and how. */
+export function checkServe(handler: Handler, options: ServeOptions): void {
+  checkFunction("handler", handler);
+  checkOptions(options, ["maxConnections", "grace", "onError"]);
+  const { maxConnections = Infinity, grace = 0, onError } = options;
+  if (maxConnections !== Infinity) {
+    checkInteger("maxConnections", maxConnections, 1, Number.MAX_SAFE_INTEGER);
+  }
+  checkTimeout("grace", grace);
+  if (onError !== undefined) checkFunction("onError", onError);
 }
