@@ -113,12 +113,18 @@ Deno.test("a process goes on for an accept that joins one under way", async () =
 
 Deno.test("a process goes on for a ready that joins what is under way", async () => {
   const source = `
-    const [a, b] = await socket.pair();
+    const far = socket.tcpserver("127.0.0.1", 0);
+    const accepting = socket.accept(far);
+    const to = "/dev/tcp/127.0.0.1/" + socket.getlocal(far)[1];
+    new Deno.Command("bash", {
+      args: ["-c", "exec 3<>" + to + "; sleep 0.3; echo x >&3; sleep 0.3"],
+    }).spawn().unref();
+    const a = await task.await(accepting);
+    socket.close(far);
     task.cancel(socket.recv(a));
     const ids = [socket.ready(a), socket.ready(a)];
     socket.peek(a);
     task.cancel(ids[0]); // the other one still watches
-    setTimeout(() => socket.send(b, "x"), 50);
     await task.await(ids[1]);
     console.log("ready");
 
@@ -135,6 +141,18 @@ Deno.test("a process goes on for a ready that joins what is under way", async ()
     console.log(socket.hasconnection(server));`;
   assertEquals(await run(source), "ready\ntrue\n");
 });
+
+for (
+  const [what, leftover] of Object.entries({
+    "was cancelled": "task.cancel(socket.ready(a));",
+    "was served by unrecv()": 'socket.ready(a); socket.unrecv(a, "x");',
+  })
+) {
+  Deno.test(`a process ends though nothing but a ready() ${what}`, async () => {
+    const source = `const [a] = await socket.pair(); ${leftover} console.log("end");`;
+    assertEquals(await run(source), "end\n");
+  });
+}
 
 Deno.test("a process goes on while a starttls uses a read that a peek began", async () => {
   const source = `

@@ -255,6 +255,15 @@ test("ready() completes when the next accept would fault", async ({ server, dial
   assertEquals(task.status(socket.accept(server)), "Completed");
 });
 
+test("connections() throws EMFILE, and gives up the next that is pending", async ({ server }) => {
+  using _failing = failAccepts(new Error("Too many open files (os error 24)"), 1);
+  const loop = socket.connections(server);
+  const nexts = [loop.next(), loop.next()];
+  assertEquals(await nexts[0].catch(({ code }) => code), "EMFILE");
+  assertEquals(await nexts[1], { done: true, value: undefined });
+  assertEquals(listenerRecord(server).pending, []);
+});
+
 test("ready() waits on when the connection that came has failed", async ({ server, dial }) => {
   using failing = failAccepts(new Deno.errors.ConnectionReset("gone (os error 104)"), 2);
   const watching = socket.ready(server);
