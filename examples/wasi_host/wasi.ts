@@ -109,8 +109,10 @@ export class Wasi implements Disposable {
     this.#descriptors.add(new Stdio(options.stdout));
     this.#descriptors.add(new Stdio(options.stderr));
     for (const id of options.preopened ?? []) {
-      const { kind } = socket.inspect(id);
-      if (kind === "unbound") throw new TypeError(`Socket ${id} neither listens nor is connected`);
+      const kind = socket.inspect(id)?.kind;
+      if (kind !== "listener" && kind !== "stream") {
+        throw new TypeError(`Cannot preopen ${id}: it neither listens nor is connected`);
+      }
       this.#descriptors.add(new Socket(kind === "listener" ? kind : "connection", id, 0));
     }
     const imports = { [MODULE]: this.#imports(module) };
@@ -447,7 +449,7 @@ export class Wasi implements Disposable {
     this.#settle();
     this.#look(poll);
     if (poll.found > 0) await this.#breathe();
-    let clock: task.TaskId | undefined;
+    let clock: task.TaskId<void> | undefined;
     while (poll.found === 0) {
       if (poll.next < Infinity && (clock === undefined || !this.#watched.has(clock))) {
         clock = task.after(Math.ceil(poll.next - performance.now()));
