@@ -100,10 +100,17 @@ export class Wasi implements Disposable {
   #hurry = 0;
   #ended = false;
 
-  /** @throws {WebAssembly.LinkError} If the program wants calls that are not WASI's. */
+  /**
+   * Links a program, which has not begun.
+   *
+   * @throws {TypeError} If what is preopened is no listener or connection.
+   * @throws {WebAssembly.LinkError} If it is no program, or wants calls that are not WASI's.
+   */
   constructor(module: WebAssembly.Module, options: WasiOptions = {}) {
     this.#args = (options.args ?? ["program"]).map(encode);
-    this.#env = Object.entries(options.env ?? {}).map(([name, value]) => encode(`${name}=${value}`));
+    this.#env = Object.entries(options.env ?? {}).map(([name, value]) =>
+      encode(`${name}=${value}`)
+    );
     this.#descriptors = new DescriptorTable(options.maxDescriptors ?? 1024);
     this.#descriptors.add(new Stdio());
     this.#descriptors.add(new Stdio(options.stdout));
@@ -117,6 +124,11 @@ export class Wasi implements Disposable {
     }
     const imports = { [MODULE]: this.#imports(module) };
     this.exports = new WebAssembly.Instance(module, imports).exports;
+    if (!("_start" in this.exports && "memory" in this.exports)) {
+      throw new WebAssembly.LinkError(
+        `Cannot run a module that exports no "_start" or no "memory"`,
+      );
+    }
     this.#memory = new Memory(this.exports.memory as WebAssembly.Memory);
   }
 
@@ -152,12 +164,17 @@ export class Wasi implements Disposable {
     const imports: WebAssembly.ModuleImports = {};
     // What deals with files: the program has none.
     for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-      if (from === MODULE) imports[name] = () => name.startsWith("path_") ? BADF : NOSYS;
+      if (from !== MODULE) {
+        throw new WebAssembly.LinkError(
+          `Cannot import "${name}" of "${from}": only ${MODULE} is here`,
+        );
+      }
+      imports[name] = () => name.startsWith("path_") ? BADF : NOSYS;
     }
     for (const [name, call] of Object.entries(this.#immediate)) {
       imports[name] = (...args: never[]) => {
         try {
-          if (this.#ended) throw new TerminatedError("The program was ended");
+          this.#checkAlive();
           return (call as (...args: never[]) => number)(...args);
         } catch (error) {
           return this.#explain(error);
@@ -168,7 +185,7 @@ export class Wasi implements Disposable {
     for (const [name, call] of Object.entries(this.#waiting)) {
       imports[name] = suspending((...args) => {
         try {
-          if (this.#ended) throw new TerminatedError("The program was ended");
+          this.#checkAlive();
           const result = (call as (...args: never[]) => Result)(...args);
           return typeof result === "number" ? result : result.catch(explain);
         } catch (error) {
@@ -179,9 +196,13 @@ export class Wasi implements Disposable {
     return imports;
   }
 
+  #checkAlive(): void {
+    if (this.#ended) throw new TerminatedError("The program was ended");
+  }
+
   /** The number of a failure. What is none ends the program: it was ended, or the host is wrong. */
   #explain(error: unknown): number {
-    if (this.#ended) throw new TerminatedError("The program was ended");
+    this.#checkAlive();
     const errno = errnoOf(error);
     if (errno === undefined) throw error;
     return errno;
@@ -449,16 +470,10 @@ export class Wasi implements Disposable {
     this.#settle();
     this.#look(poll);
     if (poll.found > 0) await this.#breathe();
-    let clock: task.TaskId<void> | undefined;
     while (poll.found === 0) {
-      if (poll.next < Infinity && (clock === undefined || !this.#watched.has(clock))) {
-        clock = task.after(Math.ceil(poll.next - performance.now()));
-        this.#watch(clock, undefined);
-      }
-      await this.#wait();
+      await this.#waitUntil(poll.next);
       this.#look(poll);
     }
-    if (clock !== undefined) this.#unwatch(clock);
     this.#memory.setUint32(sizeAt, poll.found);
     return SUCCESS;
   }
@@ -538,7 +553,20 @@ export class Wasi implements Disposable {
   async #wait(): Promise<void> {
     this.#hurry = 0;
     await this.#queue.wait();
+    this.#checkAlive();
     this.#settle();
+  }
+
+  /** Waits until something settles, or the time on the monotonic clock has come. */
+  async #waitUntil(time: number): Promise<void> {
+    if (time === Infinity) return await this.#wait();
+    const clock = task.after(Math.ceil(time - performance.now()));
+    this.#watch(clock, undefined);
+    try {
+      await this.#wait();
+    } finally {
+      this.#unwatch(clock);
+    }
   }
 
   /** Nothing can be done now: tells the program so. */
@@ -555,6 +583,7 @@ export class Wasi implements Disposable {
   async #turn(): Promise<number> {
     this.#hurry = 0;
     await new Promise((resolve) => setImmediate(resolve));
+    this.#checkAlive();
     return SUCCESS;
   }
 

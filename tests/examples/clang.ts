@@ -19,7 +19,9 @@ export const hasClang: boolean = await (async () => {
   const source = folder.write("empty.c", "#include <poll.h>\nint main(void) { return 0; }\n");
   const failure = await compile(source, `${folder.path}/empty.wasm`);
   if (failure !== undefined) {
-    console.log(`Tests of C programs are skipped: clang cannot make any for wasm32-wasi: ${failure}`);
+    console.log(
+      `Tests of C programs are skipped: clang cannot make any for wasm32-wasi: ${failure}`,
+    );
   }
   return failure === undefined;
 })();

@@ -82,15 +82,18 @@ testC("holds 500 clients of a poll server at once", async (folder) => {
   }));
 });
 
-testC("carries 3 MB both ways through a poll server, and the half-close after it", async (folder) => {
-  await using server = await startServer(folder);
-  const sent = [3_000_000, 1_000_000, 100_000, 1, 0].map(pattern);
-  const replies = await Promise.all(sent.map((data) => exchange(server.port, data)));
-  for (const [i, reply] of replies.entries()) {
-    assertEquals(reply.length, sent[i].length);
-    assertEquals(reply.every((byte, at) => byte === sent[i][at]), true);
-  }
-});
+testC(
+  "carries 3 MB both ways through a poll server, and the half-close after it",
+  async (folder) => {
+    await using server = await startServer(folder);
+    const sent = [3_000_000, 1_000_000, 100_000, 1, 0].map(pattern);
+    const replies = await Promise.all(sent.map((data) => exchange(server.port, data)));
+    for (const [i, reply] of replies.entries()) {
+      assertEquals(reply.length, sent[i].length);
+      assertEquals(reply.every((byte, at) => byte === sent[i][at]), true);
+    }
+  },
+);
 
 testC("goes on with a poll server whose clients reset", async (folder) => {
   await using server = await startServer(folder);
@@ -150,11 +153,13 @@ async function runC(
   return { code: await wasi.run(), output };
 }
 
-testC("gives a program arguments, environment, clocks, random bytes and outputs", async (folder) => {
-  const before = Math.floor(Date.now() / 1000);
-  const { code, output } = await runC(
-    folder,
-    `
+testC(
+  "gives a program arguments, environment, clocks, random bytes and outputs",
+  async (folder) => {
+    const before = Math.floor(Date.now() / 1000);
+    const { code, output } = await runC(
+      folder,
+      `
     #include <stdio.h>
     #include <stdlib.h>
     #include <time.h>
@@ -173,19 +178,20 @@ testC("gives a program arguments, environment, clocks, random bytes and outputs"
         (b.tv_sec - a.tv_sec) * 1000000000LL + b.tv_nsec - a.tv_nsec >= 20000000, getchar());
       return 42;
     }`,
-    { args: ["name", "grüezi"], env: { NAME: "value=1" } },
-  );
-  const [args, env, time, random, slept, end] = output.split("|");
-  assertEquals([code, args, env, random, slept, end], [
-    42,
-    "2 name grüezi",
-    "value=1",
-    "1",
-    "1",
-    "-1",
-  ]);
-  assertEquals(Number(time) >= before && Number(time) <= Date.now() / 1000, true);
-});
+      { args: ["name", "grüezi"], env: { NAME: "value=1" } },
+    );
+    const [args, env, time, random, slept, end] = output.split("|");
+    assertEquals([code, args, env, random, slept, end], [
+      42,
+      "2 name grüezi",
+      "value=1",
+      "1",
+      "1",
+      "-1",
+    ]);
+    assertEquals(Number(time) >= before && Number(time) <= Date.now() / 1000, true);
+  },
+);
 
 testC("suspends a program that blocks: accept, recv, send of 3 MB, select", async (folder) => {
   await leavingNothing(async () => {
@@ -245,8 +251,10 @@ testC("serves TLS with a program that knows nothing of it", async (folder) => {
     using wasi = new Wasi(module, { preopened: [listener] });
     const ended = assertRejects(() => wasi.run(), TerminatedError);
     const clients = await Promise.all(
-      Array.from({ length: 10 }, () =>
-        tls.tcpconnect(host, port, "localhost", { ca: certificate.cert })),
+      Array.from(
+        { length: 10 },
+        () => tls.tcpconnect(host, port, "localhost", { ca: certificate.cert }),
+      ),
     );
     await Promise.all(clients.map(async (client, i) => {
       const data = pattern(100_000, i);
