@@ -5,7 +5,7 @@ import { socket, task } from "@taskio/net";
 import { promising } from "../../examples/wasi_host/jspi.ts";
 import { TerminatedError, Wasi, type WasiOptions } from "../../examples/wasi_host/wasi.ts";
 import { leavingNothing, turn, until } from "../settle.ts";
-import { assemble } from "./assemble.ts";
+import { assemble } from "../../examples/wasm_guest/assemble.ts";
 
 /** The calls, with the types of their arguments; those of the second kind may wait. */
 const IMMEDIATE = {
