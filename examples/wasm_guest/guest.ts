@@ -59,6 +59,8 @@ export class Guest implements Disposable {
   readonly #tasks = new Map<task.TaskId, Pending>();
   readonly #queue: task.CompletionQueue = task.completions();
   readonly #allow: (host: string, port: number) => boolean;
+  /** The next frame. */
+  #clock: task.TaskId<void> | undefined;
   /** What the guest's module exports. */
   readonly exports: GuestExports;
 
@@ -101,16 +103,17 @@ export class Guest implements Disposable {
     return this.exports.step();
   }
 
-  /** Waits for the next frame, or until one of the guest's tasks has settled. */
+  /**
+   * Waits for the next frame, or until one of the guest's tasks has settled. Frames are `ms` apart
+   * however often something settles in between.
+   */
   async frame(ms: number): Promise<void> {
-    try {
-      await this.#queue.wait({ timeout: ms });
-    } catch (error) {
-      if (!(error instanceof task.TimeoutError)) throw error;
-    }
+    this.#clock ??= this.#queue.add(task.after(ms));
+    await this.#queue.wait();
     // All of it, so that the next wait is one for something new
     for (let outcome; (outcome = this.#queue.take()) !== undefined;) {
-      this.#tasks.get(outcome.id)!.outcome = outcome;
+      if (outcome.id === this.#clock) this.#clock = undefined;
+      else this.#tasks.get(outcome.id)!.outcome = outcome;
     }
   }
 
@@ -118,6 +121,7 @@ export class Guest implements Disposable {
   [Symbol.dispose](): void {
     for (const id of this.#sockets.keys()) this.#close(id);
     for (const id of this.#tasks.keys()) this.#forget(id); // connects
+    if (this.#clock !== undefined) task.cancel(this.#clock);
     this.#queue[Symbol.dispose]();
   }
 
