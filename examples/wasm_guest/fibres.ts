@@ -158,7 +158,7 @@ export class FibreGuest implements Disposable {
   async #connect(at: number, size: number, port: number): Promise<number> {
     const name = this.#view(at, size);
     if (name === undefined) return -EFAULT;
-    const host = new TextDecoder().decode(name.slice());
+    const host = new TextDecoder().decode(name);
     if (!this.#allow(host, port)) return -EACCES;
     const id = socket.connect(host, port);
     this.#connecting.add(id);
