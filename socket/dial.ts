@@ -115,7 +115,7 @@ class Dial implements Owner {
   expired(reason: unknown): void {
     this.#end();
     this.#controller.abort();
-    if (!(reason instanceof TimeoutError)) return fault(this.task, reason);
+    if (!(reason instanceof TimeoutError)) return fault(this.task, reason, false);
     const details = { remote: this.#remote, cause: reason };
     fault(this.task, failure("ETIMEDOUT", "connect", details));
   }

@@ -1,5 +1,6 @@
 import type { SocketId } from "../task/id.ts";
-import { lookUp, setErrno } from "./errno.ts";
+import { DeferredFault } from "../task/record.ts";
+import { errno, lookUp, setErrno } from "./errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */
 export type Address = [ip: string, port: number];
@@ -91,6 +92,17 @@ export function failure(code: string, op: string, details: SocketErrorDetails): 
   const error = new SocketError(code, op, details);
   setErrno(error.errno);
   return error;
+}
+
+/** A failure of many tasks at once: it counts now, and a task's error is made when somebody looks. */
+export function deferFailure(make: (op: string) => Error): DeferredFault {
+  make(""); // which counts
+  return new DeferredFault(({ kind }) => {
+    const before = errno();
+    const error = make(kind);
+    setErrno(before);
+    return error;
+  });
 }
 
 /** An error of a transport whose code and text are already those to report. */

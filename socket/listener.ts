@@ -12,7 +12,7 @@ import { complete, drop, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import { Shelf } from "../task/shelf.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { closeGiven, Handle } from "./handle.ts";
 import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
@@ -108,9 +108,9 @@ export class Listener extends Handle {
   cancelled(): void {}
 
   protected release(): void {
-    for (const task of this.#waiting) {
-      this.#waiting.remove(task);
-      fault(task, this.fail("ECONNABORTED", "accept", "socket was closed"));
+    if (this.#waiting.size > 0) {
+      const closed = deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
+      for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
     }
     for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();

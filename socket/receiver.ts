@@ -23,11 +23,18 @@
  * `recvInto` a large buffer reads straight into it: that is the one read with a recv of its own. If
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
  */
-import { complete, fault, makeDroppable, RUNNING, Task } from "../task/record.ts";
+import {
+  complete,
+  type DeferredFault,
+  fault,
+  makeDroppable,
+  RUNNING,
+  Task,
+} from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import { nothingHeld, Shelf } from "../task/shelf.ts";
 import type { TaskId } from "../task/id.ts";
-import { SocketError } from "./error.ts";
+import { deferFailure, SocketError } from "./error.ts";
 import { copySmall, SMALL } from "./slab.ts";
 import type { Stream } from "./stream.ts";
 
@@ -69,6 +76,8 @@ export class Receiver {
   #directBuffer: Uint8Array | undefined;
   #ended = false;
   #cause: unknown = undefined;
+  /** What several receives fault with that wait when a read fails. */
+  #lost: DeferredFault | undefined;
   /** Who gets what a read still brings after `detach`. */
   #heir: PromiseWithResolvers<Uint8Array | null> | undefined;
   // One pair of handlers per connection, not per read.
@@ -159,6 +168,9 @@ export class Receiver {
 
   /** Faults a receive with what ended the stream: a failure, or the end when it came too soon. */
   faultEnded(task: Task): void {
+    if (this.#lost !== undefined && !(task.argument instanceof Demand)) {
+      return fault(task, this.#lost);
+    }
     const error = this.#cause === undefined
       ? this.#stream.fail("EUNEXPECTEDEOF", task.kind, "peer ended the stream too soon")
       : this.#stream.translate(this.#cause, task.kind);
@@ -204,8 +216,9 @@ export class Receiver {
   }
 
   close(): void {
-    for (let task; (task = this.#waiting.shift()) !== undefined;) {
-      fault(task, this.#stream.fail("ECONNABORTED", task.kind, "socket was closed"));
+    if (this.#waiting.size > 0) {
+      const closed = this.#stream.closedFault();
+      for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
     }
     for (let task; (task = this.shelf.head) !== undefined;) makeDroppable(task);
     this.#buffer =
@@ -403,7 +416,11 @@ export class Receiver {
     this.#cause = cause;
     if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;
     this.#direct = this.#directBuffer = undefined;
+    if (this.#waiting.size > 1) {
+      this.#lost = deferFailure((op) => this.#stream.translate(cause, op));
+    }
     this.#serve();
+    this.#lost = undefined;
   }
 }
 

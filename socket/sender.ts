@@ -14,9 +14,10 @@
  * A shutdown takes its place in the queue. From the call on no send may follow it. After a failed
  * write nobody can know what the peer received, so the sending side stays broken.
  */
-import { complete, fault, Task } from "../task/record.ts";
+import { complete, type DeferredFault, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import type { TaskId } from "../task/id.ts";
+import { deferFailure } from "./error.ts";
 import type { Stream } from "./stream.ts";
 
 /** The most that is joined into one write. */
@@ -102,7 +103,7 @@ export class Sender {
   }
 
   close(): void {
-    this.#abandon((task) => this.#stream.fail("ECONNABORTED", task.kind, "socket was closed"));
+    this.#abandon(() => this.#stream.closedFault());
     this.#chunk = undefined;
   }
 
@@ -130,11 +131,13 @@ export class Sender {
   }
 
   /** Faults everything that has not been sent. */
-  #abandon(reason: (task: Task) => Error): void {
+  #abandon(reason: () => DeferredFault): void {
+    if (this.#begun.size + this.#queue.size === 0) return;
+    const error = reason();
     for (const queue of [this.#begun, this.#queue]) {
       for (const task of queue) {
         queue.remove(task);
-        fault(task, reason(task));
+        fault(task, error);
       }
     }
   }
@@ -252,7 +255,7 @@ export class Sender {
     this.#cause = cause;
     if (cause instanceof Deno.errors.ConnectionReset) this.#stream.reset = cause;
     this.#chunk = undefined;
-    this.#abandon((task) => this.#stream.translate(cause, task.kind));
+    this.#abandon(() => deferFailure((op) => this.#stream.translate(cause, op)));
   }
 }
 

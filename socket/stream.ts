@@ -5,9 +5,9 @@
  *
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
-import { makeDroppable, type Task } from "../task/record.ts";
+import { type DeferredFault, makeDroppable, type Task } from "../task/record.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, failure, type SocketError, translate } from "./error.ts";
+import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
 import { Demand, Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
@@ -93,6 +93,11 @@ export class Stream extends Handle {
   /** A failure of this connection, with its addresses. */
   fail(code: string, op: string, text?: string): SocketError {
     return failure(code, op, this.#details(text));
+  }
+
+  /** What tasks fault with that a close leaves undone. */
+  closedFault(): DeferredFault {
+    return deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
   }
 
   /** An error of the transport's, as ours. */

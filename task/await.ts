@@ -8,13 +8,16 @@ import {
   addWaiter,
   claim,
   COMPLETED,
+  errorOf,
   find,
   promiseOf,
+  rejectionOf,
   removeWaiter,
   RUNNING,
   type Task,
   type Waiter,
 } from "./record.ts";
+import { givenUp } from "./stack.ts";
 
 /** How long to wait for a task, and what becomes of it when the wait is given up. */
 export interface AwaitOptions extends WaitOptions {
@@ -95,7 +98,7 @@ export function awaitTask<T>(id: TaskId<T>, options?: AwaitOptions): Promise<T> 
     return outcome<T>(task);
   }
   if (options === undefined) return promiseOf(task) as Promise<T>;
-  return new Promise((resolve, reject) => new BoundedAwait(task, options, resolve, reject));
+  return new Promise((resolve) => new BoundedAwait(task, options, resolve));
 }
 
 function checkAwaitOptions(options: AwaitOptions): void {
@@ -106,7 +109,7 @@ function checkAwaitOptions(options: AwaitOptions): void {
 function outcome<T>(task: Task): Promise<T> {
   return task.state === COMPLETED
     ? Promise.resolve(task.value as T)
-    : Promise.reject(task.value as Error);
+    : Promise.reject(errorOf(task, awaitTask));
 }
 
 /** An await that can be given up: it then leaves the task without claiming it, or cancels it. */
@@ -114,19 +117,16 @@ class BoundedAwait<T> implements Waiter {
   readonly #task: Task;
   readonly #bound: Bound;
   readonly #cancel: boolean;
-  readonly #resolve: (value: T) => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (value: T | Promise<never>) => void;
 
   constructor(
     task: Task,
     options: AwaitOptions,
-    resolve: (value: T) => void,
-    reject: (reason: unknown) => void,
+    resolve: (value: T | Promise<never>) => void,
   ) {
     this.#task = task;
     this.#cancel = options.cancel ?? false;
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, `await of ${task.kind} task ${task.id}`, options);
     addWaiter(task, this);
     this.#bound.arm();
@@ -134,14 +134,13 @@ class BoundedAwait<T> implements Waiter {
 
   settled(task: Task): boolean {
     this.#bound.disarm();
-    if (task.state === COMPLETED) this.#resolve(task.value as T);
-    else this.#reject(task.value);
+    this.#resolve(task.state === COMPLETED ? task.value as T : rejectionOf(task));
     return true;
   }
 
   expired(reason: unknown): void {
     removeWaiter(this.#task, this);
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
     if (!this.#cancel) return;
     forgetTask(this.#task);
     cancelTask(this.#task, reason);

@@ -2,7 +2,7 @@ import { checkId } from "./check.ts";
 import { CancelledError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { drop, fault, find, RUNNING, type Task } from "./record.ts";
+import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./record.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -45,7 +45,10 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
 export function cancelTask(task: Task, reason: unknown): void {
   task.queue?.remove(task);
   task.owner?.cancelled(task);
-  fault(task, new CancelledError(task.id, task.kind, reason));
+  fault(
+    task,
+    new DeferredFault(({ id, kind }) => new CancelledError(id, kind, reason)),
+  );
 }
 
 /**

@@ -6,13 +6,16 @@ import {
   addWaiter,
   claim,
   COMPLETED,
+  errorOf,
   FAULTED,
   find,
+  rejectionOf,
   removeWaiter,
   RUNNING,
   type Task,
   type Waiter,
 } from "./record.ts";
+import { capture, rejection } from "./stack.ts";
 
 /** A task of whatever result. */
 // deno-lint-ignore no-explicit-any -- a TaskId<unknown> would lose the result's type
@@ -60,7 +63,7 @@ export function all<const S extends readonly AnyTask[]>(
  */
 export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]>;
 export function all(ids: Iterable<TaskId>): Promise<unknown[]> {
-  return combine(ids, (tasks, done, fail) => new All(tasks, done, fail));
+  return combine(ids, (tasks, done) => new All(tasks, done));
 }
 
 /**
@@ -98,7 +101,7 @@ export function any<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<ResultO
  */
 export function any<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
 export function any(ids: Iterable<TaskId>): Promise<Winner> {
-  return combine(ids, (tasks, done, fail) => new Any(tasks, done, fail));
+  return combine(ids, (tasks, done) => new Any(tasks, done));
 }
 
 /**
@@ -132,9 +135,9 @@ export function race<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<Result
  */
 export function race<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
 export function race(ids: Iterable<TaskId>): Promise<Winner> {
-  return combine(ids, (tasks, done, fail) => {
+  return combine(ids, (tasks, done) => {
     if (tasks.length === 0) throw wrongRange("ids", "at least one task", "none");
-    return new Race(tasks, done, fail);
+    return new Race(tasks, done);
   });
 }
 
@@ -143,7 +146,7 @@ type Settle = (value: unknown) => void;
 /** Finds the tasks, then lets a combination wait for them. */
 function combine<R>(
   ids: Iterable<TaskId>,
-  make: (tasks: Task[], done: Settle, fail: Settle) => Combination,
+  make: (tasks: Task[], done: Settle) => Combination,
 ): Promise<R> {
   if (typeof ids?.[Symbol.iterator] !== "function") {
     throw wrongType("ids", "an iterable of task IDs", ids);
@@ -160,8 +163,8 @@ function combine<R>(
   }
   if (missing !== undefined) return Promise.reject(new UnknownTaskError(missing));
   tasks.forEach(markSeen);
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  make(tasks, resolve, reject).begin();
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  make(tasks, resolve).begin();
   return promise as Promise<R>;
 }
 
@@ -169,13 +172,11 @@ function combine<R>(
 abstract class Combination implements Waiter {
   protected readonly tasks: readonly Task[];
   readonly #done: Settle;
-  readonly #fail: Settle;
   #ended = false;
 
-  constructor(tasks: readonly Task[], done: Settle, fail: Settle) {
+  constructor(tasks: readonly Task[], done: Settle) {
     this.tasks = tasks;
     this.#done = done;
-    this.#fail = fail;
   }
 
   /** Takes what has settled already, in the order given, and waits for the rest. */
@@ -198,9 +199,9 @@ abstract class Combination implements Waiter {
     this.#done(value);
   }
 
-  protected fail(error: unknown): void {
+  protected fail(rejected: Promise<never>): void {
     this.#end();
-    this.#fail(error);
+    this.#done(rejected);
   }
 
   /** Claims every task; the one that is settling just now claims itself. */
@@ -218,7 +219,7 @@ class All extends Combination {
   #missing = new Set(this.tasks).size;
 
   settled(task: Task): boolean {
-    if (task.state === FAULTED) this.fail(task.value);
+    if (task.state === FAULTED) this.fail(rejectionOf(task));
     else if (--this.#missing > 0) return false;
     else this.empty();
     return true;
@@ -242,15 +243,19 @@ class Any extends Combination {
 
   protected empty(): void {
     this.claimAll();
-    const faults = this.tasks.map((task) => task.value);
-    this.fail(new AggregateError(faults, "All tasks faulted"));
+    this.fail(rejection((above) => {
+      const faults = this.tasks.map((task) => errorOf(task, above));
+      const error = new AggregateError(faults, "All tasks faulted");
+      capture(error, above);
+      return error;
+    }));
   }
 }
 
 class Race extends Combination {
   settled(task: Task): boolean {
     if (task.state === COMPLETED) this.done({ id: task.id, value: task.value });
-    else this.fail(task.value);
+    else this.fail(rejectionOf(task));
     return true;
   }
 

@@ -16,11 +16,13 @@
  */
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkFunction, checkId } from "./check.ts";
+import type { AnyTask } from "./combine.ts";
 import { UnknownTaskError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { type Link, Queue } from "./queue.ts";
 import { claim, drop, enter, type Entry, find, type Task, withdraw } from "./record.ts";
+import { capture, givenUp, rejection } from "./stack.ts";
 import { type Outcome, outcomeOf } from "./take.ts";
 
 /**
@@ -162,14 +164,14 @@ export class CompletionQueue implements Disposable {
    * Watches a task: it comes when it settles, at once if it has. That takes a `forget` back. A task that is
    * in this queue already keeps its place; one that is in another leaves that.
    *
-   * @typeParam T What the task gives.
+   * @typeParam S The task.
    * @param id The task.
    * @returns `id`, so that the call which makes the task can stand inside this one.
    * @throws {TypeError} If `id` is not an integer.
    * @throws {UnknownTaskError} If there is no such task (any more).
    * @throws {Error} If the queue has been disposed of.
    */
-  add<T>(id: TaskId<T>): TaskId<T> {
+  add<S extends AnyTask>(id: S): S {
     const task = find(id);
     if (task === undefined) checkId("id", id);
     if (this.#disposed) throw disposed("add");
@@ -205,7 +207,7 @@ export class CompletionQueue implements Disposable {
     const task = this.#ready.head?.task;
     if (task === undefined) return undefined;
     claim(task);
-    return outcomeOf(task);
+    return outcomeOf(task, this.take);
   }
 
   /**
@@ -222,7 +224,7 @@ export class CompletionQueue implements Disposable {
     checkWaitOptions(options);
     if (this.#disposed) return Promise.reject(disposed("wait"));
     if (this.#ready.size > 0) return Promise.resolve();
-    return new Promise((resolve, reject) => new Wait(this.#waits, options, resolve, reject));
+    return new Promise((resolve) => new Wait(this.#waits, options, resolve));
   }
 
   /**
@@ -235,7 +237,7 @@ export class CompletionQueue implements Disposable {
     this.#onready = null;
     for (const { task } of this.#watched) withdraw(task);
     for (const { task } of this.#ready) drop(task);
-    for (const wait of this.#waits) wait.reject(disposed("wait"));
+    for (const wait of this.#waits) wait.end();
   }
 
   #has(task: Task): boolean {
@@ -299,17 +301,14 @@ class Wait implements Link<Wait> {
   next: Wait | undefined = undefined;
   queue: Queue<Wait> | undefined = undefined;
   readonly #bound: Bound;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (rejected?: Promise<never>) => void;
 
   constructor(
     waits: Queue<Wait>,
     options: WaitOptions,
-    resolve: () => void,
-    reject: (reason: unknown) => void,
+    resolve: (rejected?: Promise<never>) => void,
   ) {
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, "wait for completions", options);
     waits.push(this);
     this.#bound.arm();
@@ -321,13 +320,19 @@ class Wait implements Link<Wait> {
     this.#resolve();
   }
 
-  reject(reason: unknown): void {
+  /** The queue is disposed of. */
+  end(): void {
     this.#bound.disarm();
-    this.expired(reason);
+    this.queue!.remove(this);
+    this.#resolve(rejection((above) => {
+      const error = disposed("wait");
+      capture(error, above);
+      return error;
+    }));
   }
 
   expired(reason: unknown): void {
     this.queue!.remove(this);
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 }

@@ -7,7 +7,7 @@
  */
 import { checkFunction } from "./check.ts";
 import type { TaskId } from "./id.ts";
-import { find, onUnseenDropped, type Task } from "./record.ts";
+import { errorOf, find, onUnseenDropped, type Task } from "./record.ts";
 
 /**
  * Receives a fault that nobody has looked at.
@@ -73,7 +73,7 @@ function reportDropped(task: Task): void {
 
 function report(task: Task): void {
   markSeen(task);
-  reportFault(task.value, task.id, task.kind);
+  reportFault(errorOf(task, report), task.id, task.kind);
 }
 
 /** Reports a fault that nobody else will hear of. */

@@ -2,6 +2,7 @@ import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkFunction, checkTimeout } from "./check.ts";
 import { TimeoutError } from "./errors.ts";
 import { type Link, Queue } from "./queue.ts";
+import { givenUp } from "./stack.ts";
 
 /**
  * Lets one holder at a time past.
@@ -59,8 +60,8 @@ export class Mutex {
       this.#held = true;
       return Promise.resolve();
     }
-    return new Promise((resolve, reject) => {
-      const waiter = new Acquire(resolve, reject, options);
+    return new Promise((resolve) => {
+      const waiter = new Acquire(resolve, options);
       this.#waiters.push(waiter);
       waiter.bound.arm();
     });
@@ -143,12 +144,10 @@ class Acquire implements Link<Acquire> {
   next: Acquire | undefined = undefined;
   queue: Queue<Acquire> | undefined = undefined;
   readonly bound: Bound;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (rejected?: Promise<never>) => void;
 
-  constructor(resolve: () => void, reject: (reason: unknown) => void, options: WaitOptions) {
+  constructor(resolve: (rejected?: Promise<never>) => void, options: WaitOptions) {
     this.#resolve = resolve;
-    this.#reject = reject;
     this.bound = new Bound(this, "acquire of a mutex", options);
   }
 
@@ -159,6 +158,6 @@ class Acquire implements Link<Acquire> {
 
   expired(reason: unknown): void {
     this.queue?.remove(this);
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 }

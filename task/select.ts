@@ -10,11 +10,13 @@ import {
   claim,
   COMPLETED,
   find,
+  rejectionOf,
   removeWaiter,
   RUNNING,
   Task,
   type Waiter,
 } from "./record.ts";
+import { givenUp } from "./stack.ts";
 
 /** What {@linkcode select} can wait for: a task, or a value from a channel. */
 // deno-lint-ignore no-explicit-any -- a Channel<T> is no Channel<unknown>: it also takes a T
@@ -70,8 +72,8 @@ export function select<const S extends readonly Source[]>(
   checkWaitOptions(options);
   const found = resolveSources(sources);
   if (found instanceof UnknownTaskError) return Promise.reject(found);
-  return new Promise((resolve, reject) => {
-    new Selection(found, options, resolve as (selected: Selected) => void, reject).begin();
+  return new Promise((resolve) => {
+    new Selection(found, options, resolve as (selected: Selected | Promise<never>) => void).begin();
   });
 }
 
@@ -97,20 +99,17 @@ function resolveSources(sources: readonly Source[]): Found[] | UnknownTaskError 
 
 class Selection {
   readonly #found: Found[];
-  readonly #resolve: (selected: Selected) => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (selected: Selected | Promise<never>) => void;
   readonly #bound: Bound;
   #arms: Arm[] = [];
 
   constructor(
     found: Found[],
     options: WaitOptions,
-    resolve: (selected: Selected) => void,
-    reject: (reason: unknown) => void,
+    resolve: (selected: Selected | Promise<never>) => void,
   ) {
     this.#found = found;
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, "select", options);
   }
 
@@ -145,13 +144,14 @@ class Selection {
   }
 
   settle(index: number, task: Task): void {
-    if (task.state === COMPLETED) this.#resolve({ index, value: task.value });
-    else this.#reject(task.value);
+    this.#resolve(
+      task.state === COMPLETED ? { index, value: task.value } : rejectionOf(task),
+    );
   }
 
   expired(reason: unknown): void {
     this.#leave();
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 
   #leave(): void {

@@ -1,15 +1,17 @@
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { checkId, wrongRange, wrongType } from "./check.ts";
+import type { AnyTask } from "./combine.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./record.ts";
+import { givenUp } from "./stack.ts";
 
 /**
  * Waits until at least one of several tasks is not Running, and claims nothing: who is told takes
  * the results with {@linkcode take}. Awaits of the same tasks keep their claim. For many tasks, again
  * and again, a {@linkcode CompletionQueue} costs less.
  *
- * @typeParam T What the tasks give.
+ * @typeParam S The tasks.
  * @param ids The tasks, at least one.
  * @param options `timeout` in milliseconds (default: none; up to 0 only looks) and `signal`. When
  * either ends the wait the tasks go on as they were.
@@ -44,10 +46,10 @@ import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "
  * }
  * ```
  */
-export function settled<T>(
-  ids: Iterable<TaskId<T>>,
+export function settled<S extends AnyTask>(
+  ids: Iterable<S>,
   options: WaitOptions = {},
-): Promise<TaskId<T>[]> {
+): Promise<S[]> {
   if (typeof ids?.[Symbol.iterator] !== "function") {
     throw wrongType("ids", "an iterable of task IDs", ids);
   }
@@ -57,8 +59,8 @@ export function settled<T>(
   if (list.length === 0) throw wrongRange("ids", "at least one task", "none");
   const now = list.filter(isNotRunning);
   if (now.length > 0) return Promise.resolve(now);
-  return new Promise<void>((resolve, reject) => {
-    new FirstSettled(list.map((id) => find(id)!), options, resolve, reject);
+  return new Promise<void>((resolve) => {
+    new FirstSettled(list.map((id) => find(id)!), options, resolve);
   }).then(() => list.filter(isNotRunning)); // all that have settled in the same turn
 }
 
@@ -74,18 +76,15 @@ function isNotRunning(id: TaskId): boolean {
 class FirstSettled implements Waiter {
   readonly #tasks: readonly Task[];
   readonly #bound: Bound;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
+  readonly #resolve: (rejected?: Promise<never>) => void;
 
   constructor(
     tasks: readonly Task[],
     options: WaitOptions,
-    resolve: () => void,
-    reject: (reason: unknown) => void,
+    resolve: (rejected?: Promise<never>) => void,
   ) {
     this.#tasks = tasks;
     this.#resolve = resolve;
-    this.#reject = reject;
     this.#bound = new Bound(this, "settled", options);
     for (const task of tasks) addWaiter(task, this);
     this.#bound.arm();
@@ -100,7 +99,7 @@ class FirstSettled implements Waiter {
 
   expired(reason: unknown): void {
     this.#leave();
-    this.#reject(reason);
+    this.#resolve(givenUp(reason));
   }
 
   #leave(): void {

@@ -78,6 +78,6 @@ async function run<A extends unknown[]>(
 export function faultUnseen(task: Task, error: unknown): void {
   if (task.state !== RUNNING) return;
   const awaited = isAwaited(task);
-  fault(task, error);
+  fault(task, error, false);
   if (!awaited && !task.forgotten) noteUnseen(task);
 }

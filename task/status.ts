@@ -1,7 +1,7 @@
 import { checkId } from "./check.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { COMPLETED, FAULTED, find } from "./record.ts";
+import { COMPLETED, errorOf, FAULTED, find } from "./record.ts";
 
 /** What a task is doing; `Unknown` once its result was claimed or dropped. */
 export type TaskStatus = "Running" | "Completed" | "Faulted" | "Unknown";
@@ -94,5 +94,5 @@ export function error(id: TaskId): unknown {
     return undefined;
   }
   if (task.unseen) markSeen(task);
-  return task.state === FAULTED ? task.value : undefined;
+  return task.state === FAULTED ? errorOf(task, error) : undefined;
 }

@@ -1,7 +1,8 @@
 import { checkId } from "./check.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { claim, COMPLETED, find, RUNNING, type Task } from "./record.ts";
+import { claim, COMPLETED, errorOf, find, RUNNING, type Task } from "./record.ts";
+import type { Above } from "./stack.ts";
 
 /**
  * What a task came to: its result, or its fault.
@@ -66,12 +67,12 @@ export function take<T>(id: TaskId<T>): Outcome<T> | undefined {
   if (task.state === RUNNING) return undefined;
   if (task.unseen) markSeen(task);
   claim(task);
-  return outcomeOf<T>(task);
+  return outcomeOf<T>(task, take);
 }
 
 /** What a task that has settled came to. */
-export function outcomeOf<T>(task: Task): Outcome<T> {
+export function outcomeOf<T>(task: Task, above: Above): Outcome<T> {
   return task.state === COMPLETED
     ? { id: task.id, status: "Completed", value: task.value as T }
-    : { id: task.id, status: "Faulted", error: task.value };
+    : { id: task.id, status: "Faulted", error: errorOf(task, above) };
 }

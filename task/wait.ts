@@ -1,5 +1,6 @@
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { addIdle, removeIdle, runningCount } from "./record.ts";
+import { givenUp } from "./stack.ts";
 
 /**
  * Waits until no task is Running. Settled tasks that nobody has claimed do not count; a
@@ -26,14 +27,14 @@ import { addIdle, removeIdle, runningCount } from "./record.ts";
 export function wait(options: WaitOptions = {}): Promise<void> {
   checkWaitOptions(options);
   if (runningCount() === 0) return Promise.resolve();
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const idle = () => {
       bound.disarm();
       resolve();
     };
     const expired = (reason: unknown) => {
       removeIdle(idle);
-      reject(reason);
+      resolve(givenUp(reason));
     };
     const bound = new Bound({ expired }, "wait for all tasks", options);
     addIdle(idle);

@@ -215,7 +215,7 @@ class Upgrade implements Owner, Upgrading {
     const error = reason instanceof TimeoutError
       ? this.#stream.translate(new TlsError("ETIMEDOUT", "handshake timed out"), "starttls")
       : reason;
-    fault(this.task, error);
+    fault(this.task, error, error !== reason);
     this.#stream.close();
   }
 

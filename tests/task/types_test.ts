@@ -37,6 +37,21 @@ Deno.test("await() is typed by the function when spawn() gave the task", () => {
   gives<Promise<string>>()(() => task.timer(1, () => Promise.resolve("x")));
 });
 
+Deno.test("take(), settled() and add() are typed by the task", () => {
+  const queue = task.completions();
+  gives<task.Outcome<Uint8Array> | undefined>()(() => task.take(socket.recv(id)));
+  gives<task.Outcome | undefined>()(() => queue.take());
+  gives<task.TaskId<Uint8Array>>()(() => queue.add(socket.recv(id)));
+  gives<Promise<(task.TaskId<number> | task.TaskId<void>)[]>>()(() =>
+    task.settled([socket.send(id, "x"), task.after(1)])
+  );
+  gives<Promise<void>>()(() => task.await(task.after(1), { timeout: 1, cancel: true }));
+  const outcome: task.Outcome<number> | undefined = task.take(0);
+  if (outcome?.status === "Completed") gives<number>()(() => outcome.value);
+  // @ts-expect-error a Faulted task has no value
+  if (outcome?.status === "Faulted") gives<unknown>()(() => outcome.value);
+});
+
 Deno.test("plain numbers pass wherever an ID is wanted", async () => {
   const plain: number = task.spawn(() => 1);
   assertEquals(await task.await(plain), 1);
