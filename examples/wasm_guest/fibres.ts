@@ -18,7 +18,7 @@ interface ResizableMemory extends WebAssembly.Memory {
  * and suspends the guest's fibre until there is one.
  *
  * - `run` begins the first fibre; the guest's `spawn` begins others. All are one program, in one memory.
- * - Bytes are received straight into the memory and sent straight out of it. What a fibre has handed
+ * - Bytes are received into the memory and sent from it, where the guest says. What a fibre has handed
  *   over it cannot touch, since it is suspended; that other fibres leave it alone is the guest's care.
  * - The memory may grow meanwhile. Its views are of the buffer that grows along, so none is detached.
  * - The guest reaches only sockets that it was given: any other is `EBADF`.
