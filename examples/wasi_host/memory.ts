@@ -8,12 +8,12 @@ const MAX_PARTS = 1024;
  * every view. What lies outside it is a `FAULT`.
  */
 export class Memory {
-  readonly #memory: WebAssembly.Memory;
-  #view: DataView;
+  #memory: { readonly buffer: ArrayBufferLike } = { buffer: new ArrayBuffer(0) };
+  #view: DataView = new DataView(this.#memory.buffer);
 
-  constructor(memory: WebAssembly.Memory) {
+  /** Says which memory it is: that of a program that has been linked. */
+  attach(memory: WebAssembly.Memory): void {
     this.#memory = memory;
-    this.#view = new DataView(memory.buffer);
   }
 
   /** A part of the memory as it is now. */
