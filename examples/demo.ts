@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { socket, task, tls } from "@taskio/net";
-import { formatAddress } from "./cli.ts";
+import { formatAddress, run } from "./cli.ts";
 import { serveEcho } from "./persistent_echo_server.ts";
 import { type PortState, scan } from "./port_scanner.ts";
 
@@ -288,7 +288,7 @@ function watch(seconds: number): void {
   Deno.unrefTimer(timer);
 }
 
-if (import.meta.main) {
+async function main(): Promise<void> {
   watch(14);
   await integers();
   await manyClients();
@@ -299,4 +299,14 @@ if (import.meta.main) {
   await upgrading();
   await leftovers();
   console.log("\nAll as expected.");
+}
+
+if (import.meta.main) {
+  await run({
+    name: "demo",
+    about: "Shows the main job on loopback, in a second or two: deno task demo",
+    permissions: `--allow-net=${HOST}`,
+    flags: {},
+    main,
+  });
 }

@@ -3,7 +3,8 @@ import type { SocketId, TaskId } from "../task/id.ts";
 import { findListener, getListener, refuse } from "./lookup.ts";
 
 /**
- * Takes one connection. Any number may be outstanding; connections go to them in order.
+ * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
+ * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own TLS.
  *
  * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
  *
@@ -36,7 +37,8 @@ export function accept(server: SocketId): TaskId<SocketId> {
 
 /**
  * Whether a connection is ready: after `true` the next accept completes at once. Asking makes the
- * listener look for one, so a poll finds it the next time round the event loop.
+ * listener look for one, so a poll finds it the next time round the event loop. That alone keeps no
+ * process alive, except on a listener of Deno's own TLS.
  *
  * @param server A listener.
  * @returns Whether a connection is ready.

@@ -1,6 +1,7 @@
 import type { SocketId } from "../task/id.ts";
 import type { Address } from "./error.ts";
 import { handles } from "./handle.ts";
+import { plainIp } from "./ip.ts";
 import { Listener } from "./listener.ts";
 import { getStream, noSuch } from "./lookup.ts";
 import { type Side, Stream } from "./stream.ts";
@@ -8,7 +9,7 @@ import { anyAddress, Unbound } from "./unbound.ts";
 
 /** An address of Deno's as ours. */
 export function addressOf(addr: Deno.Addr): Address {
-  if ("hostname" in addr) return [addr.hostname, addr.port];
+  if ("hostname" in addr) return [plainIp(addr.hostname), addr.port];
   // A Unix socket that connected has no path: Deno gives null.
   return ["path" in addr ? addr.path ?? "" : "", 0];
 }

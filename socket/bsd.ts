@@ -1,23 +1,27 @@
 /**
  * The BSD sequence: create, then bind and listen, or connect.
  *
- * Deno has no socket between creating and listening. So `bind` asks the system for the address by
- * listening there for an instant, which tells at once what is wrong with it, and `listen` listens there
- * for good. In between the address is not held: `listen` may still find it taken.
+ * Deno has no socket between creating and listening. So `bind` has the system listen already, which
+ * tells at once what is wrong with the address and holds it, and `listen` takes that over. A client that
+ * connects in between is not refused, as it would be in C: it waits for an accept like all others, and
+ * none is lost. A path is only noted by `bind`: there is no port to be found out and nothing to hold.
  */
 import { checkInteger, wrongRange } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { checkHost, checkPort, checkRemoteHost, checkRemotePort } from "./check.ts";
 import { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } from "./constants.ts";
-import { dial } from "./dial.ts";
-import { failure, type SocketError } from "./error.ts";
+import { CONNECT_TIMEOUT, dial } from "./dial.ts";
+import { type Address, failure, type SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
-import { Listener } from "./listener.ts";
+import { type Acceptor, Listener } from "./listener.ts";
 import { faulted, noSuch } from "./lookup.ts";
 import { Stream } from "./stream.ts";
 import { listenOn, openTcp } from "./tcp.ts";
 import { anyAddress, Unbound } from "./unbound.ts";
 import { listenAtPath, openUnix } from "./unix.ts";
+
+/** As many connections as the system lets wait. */
+const MAX_BACKLOG = 65535;
 
 /**
  * Creates a socket that neither listens nor is connected: {@linkcode bind} and {@linkcode listen}
@@ -56,12 +60,14 @@ export function create(family: number, type: number): SocketId {
 }
 
 /**
- * Gives a created socket its address. The address is checked now and taken by {@linkcode listen}; a
- * path is only noted.
+ * Gives a created socket its address, and holds it: a client that connects before {@linkcode listen}
+ * waits. A path is only noted.
  *
  * @param id A socket that was created.
- * @param host An address or host name; `""` for any address. Of an `AF_UNIX` socket: the path.
- * @param port The port, 0 for a free one, which `getlocal` then tells. Default: 0.
+ * @param host An address or host name; `""` for any address of the family. Of an `AF_UNIX` socket: the
+ * path.
+ * @param port The port, 0 for a free one, which `getlocal` then tells; of an `AF_UNIX` socket 0.
+ * Default: 0.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `port` is out of range or the path is empty.
  * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EAFNOSUPPORT` for an
@@ -80,21 +86,23 @@ export function create(family: number, type: number): SocketId {
  * ```
  */
 export function bind(id: SocketId, host: string, port: number = 0): void {
-  checkHost(host);
+  const path = host;
+  host = checkHost(host);
   checkPort(port);
   const socket = unbound("bind", id);
   if (socket.local !== undefined) throw socket.fail("EINVAL", "bind", "socket is bound already");
   if (socket.attempt !== undefined) throw socket.fail("EINVAL", "bind", "socket is connecting");
   if (socket.family === AF_UNIX) {
-    if (host === "") throw wrongRange("host", "a path", host);
-    socket.local = [host, 0];
+    checkNoPort(port);
+    if (path === "") throw wrongRange("host", "a path", path);
+    socket.local = [path, 0];
     return;
   }
-  const hostname = host || anyAddress(socket.family);
-  checkFamily("bind", socket, hostname);
+  host ||= anyAddress(socket.family);
+  checkFamily("bind", socket, host);
   const { reusePort } = socket;
-  const { acceptor, local } = listenOn("bind", { hostname, port, backlog: 1, reusePort });
-  acceptor.close();
+  const { acceptor, local } = listenOn("bind", { host, port, backlog: MAX_BACKLOG, reusePort });
+  socket.held = acceptor;
   socket.local = local;
 }
 
@@ -102,11 +110,13 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
  * Makes a created socket a listener, under the same ID. One that is not bound gets a free port.
  *
  * @param id A socket that was created.
- * @param backlog How many connections the system lets wait for an accept, to 65535; 0 counts as 1. Default: 128.
+ * @param backlog How many connections the system lets wait for an accept, to 65535; 0 counts as 1.
+ * Default: 128. It counts for a socket that is not bound: of a bound one, connections wait since `bind`,
+ * as many as the system allows.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `backlog` is out of range.
- * @throws {SocketError} `EADDRINUSE` if somebody has taken the address since `bind`; `EDESTADDRREQ` if
- * an `AF_UNIX` socket is not bound; `EINVAL` if the socket listens already or is connecting, `EISCONN`
+ * @throws {SocketError} Those of `unixserver` for an `AF_UNIX` socket, `EDESTADDRREQ` if it is not
+ * bound; `EINVAL` if the socket listens already or is connecting, `EISCONN`
  * if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Listen and accept
@@ -126,39 +136,50 @@ export function listen(id: SocketId, backlog: number = 128): void {
   backlog = Math.max(1, backlog);
   const socket = unbound("listen", id);
   if (socket.attempt !== undefined) throw socket.fail("EINVAL", "listen", "socket is connecting");
-  const [hostname, port] = socket.local ?? [anyAddress(socket.family), 0];
-  if (socket.family === AF_UNIX && socket.local === undefined) {
-    throw socket.fail("EDESTADDRREQ", "listen", "bind it to a path first");
-  }
-  const { acceptor, local } = socket.family === AF_UNIX
-    ? listenAtPath(hostname, backlog)
-    : listenOn("listen", { hostname, port, backlog, reusePort: socket.reusePort });
+  const { acceptor, local } = listening(socket, backlog);
   new Listener(acceptor, local, socket.vacate());
+}
+
+/** The system's part of making a created socket listen. */
+function listening(socket: Unbound, backlog: number): { acceptor: Acceptor; local: Address } {
+  const { family, held, local, reusePort } = socket;
+  if (held !== undefined) return { acceptor: held, local: local! };
+  if (family !== AF_UNIX) {
+    return listenOn("listen", { host: anyAddress(family), port: 0, backlog, reusePort });
+  }
+  if (local === undefined) throw socket.fail("EDESTADDRREQ", "listen", "bind it to a path first");
+  return listenAtPath(local[0], backlog);
 }
 
 /** Makes a created socket a connection, under the same ID: `connect` documents it. */
 export function connectCreated(id: SocketId, host: string, port: number): TaskId<SocketId> {
-  checkRemoteHost(host);
+  const path = host;
+  host = checkRemoteHost(host);
   const handle = handles.get(id);
   if (!(handle instanceof Unbound)) return faulted("connect", id, notUnbound("connect", id));
-  const remote: [string, number] = [host, handle.family === AF_UNIX ? 0 : port];
-  if (handle.family !== AF_UNIX) checkRemotePort(port);
+  const { family } = handle;
+  if (family === AF_UNIX) checkNoPort(port);
+  else checkRemotePort(port);
+  const remote: Address = family === AF_UNIX ? [path, 0] : [host, port];
   if (handle.attempt !== undefined) {
     return faulted("connect", id, handle.fail("EALREADY", "connect", "socket is connecting"));
   }
-  if (isOtherFamily(handle.family, host)) {
+  if (isOtherFamily(family, host)) {
     return faulted("connect", id, otherFamily("connect", handle, host));
   }
   if (handle.local !== undefined) {
     const text = "Deno cannot connect from an address of choice: connect without bind";
     return faulted("connect", id, handle.fail("EOPNOTSUPP", "connect", text));
   }
-  return dial(remote, {}, async (signal) => {
-    if (handle.family === AF_UNIX) return await openUnix(host);
-    const opened = await openTcp(host, port, handle.noDelay, signal);
-    if (handle.keepAlive) opened.transport.setKeepAlive(true);
-    return { ...opened, keepAlive: handle.keepAlive };
-  }, handle);
+  const open = (signal: AbortSignal) =>
+    family === AF_UNIX ? openUnix(path) : openTcp(host, port, handle, signal);
+  return dial(remote, { timeout: CONNECT_TIMEOUT }, open, handle);
+}
+
+/** The address of a path has the port 0, as `getlocal` tells it. */
+function checkNoPort(port: unknown): void {
+  checkPort(port);
+  if (port !== 0) throw wrongRange("port", "0, since the address is a path", port);
 }
 
 function checkFamily(op: string, socket: Unbound, host: string): void {

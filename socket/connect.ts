@@ -3,15 +3,16 @@ import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/c
 import type { SocketId, TaskId } from "../task/id.ts";
 import { connectCreated } from "./bsd.ts";
 import { checkRemoteHost, checkRemotePort } from "./check.ts";
-import { dial } from "./dial.ts";
+import { CONNECT_TIMEOUT, dial } from "./dial.ts";
 import { openTcp } from "./tcp.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
   /**
-   * The longest that connecting may take, in milliseconds; up to 0 fails at once.
+   * The longest that connecting may take, in milliseconds; up to 0 fails at once. `Infinity` leaves
+   * it to the system, which gives up after minutes.
    *
-   * @default {Infinity}
+   * @default {30_000}
    */
   timeout?: number;
   /** Gives up, with the signal's reason, when it aborts. */
@@ -30,8 +31,7 @@ export interface ConnectOptions {
  * @param host A host name or an IPv4 or IPv6 address. The addresses of a name are tried side by
  * side with a short head start each.
  * @param port The port, 1 to 65535.
- * @param options `timeout` in milliseconds (default: none, the system gives up after minutes),
- * `signal`, `noDelay` (default: `true`).
+ * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default: `true`).
  * @returns The connected socket. Rejects with `SocketError`: `ECONNREFUSED`, `ENOTFOUND` (no such
  * host), `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`, `EMFILE` …; with the signal's reason; or with
  * Deno's `NotCapable` if `--allow-net` is missing.
@@ -67,7 +67,7 @@ export function tcpconnect(
  *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535.
- * @param options `timeout` in milliseconds (default: none), `signal`, `noDelay` (default: `true`).
+ * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default: `true`).
  * @returns The task; its result is the socket.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `host` is empty, or `port` or `timeout` is out of range.
@@ -98,32 +98,37 @@ export function connect(
  *
  * State: of a socket that was created and is not bound: Deno cannot connect from an address of choice,
  * `EOPNOTSUPP`. Faults `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it
- * listens, `EBADF` if it is closed or unknown, otherwise with the codes of `tcpconnect`.
+ * listens, `EBADF` if it is closed or unknown, otherwise with the codes of `tcpconnect`; `ETIMEDOUT`
+ * after 30 s.
  *
  * @param id A socket that was created.
  * @param host A host name or an address; of an `AF_UNIX` socket, the path.
- * @param port The port, 1 to 65535; of an `AF_UNIX` socket, nothing.
+ * @param port The port, 1 to 65535; of an `AF_UNIX` socket 0, as `getlocal` of its listener tells it.
  * @returns The task; its result is `id`.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `host` is empty or `port` out of range.
  */
-export function connect(id: SocketId, host: string, port?: number): TaskId<SocketId>;
+export function connect(id: SocketId, host: string, port: number): TaskId<SocketId>;
 export function connect(
   first: string | SocketId,
   second: number | string,
-  third: ConnectOptions | number = {},
+  third?: ConnectOptions | number,
 ): TaskId<SocketId> {
   return typeof first === "number"
     ? connectCreated(first, second as string, third as number)
-    : connectTo(first, second as number, third as ConnectOptions);
+    : connectTo(first, second as number, third as ConnectOptions | undefined);
 }
 
-function connectTo(host: string, port: number, options: ConnectOptions): TaskId<SocketId> {
-  checkRemoteHost(host);
+function connectTo(
+  host: string,
+  port: number,
+  options: ConnectOptions = {},
+): TaskId<SocketId> {
+  host = checkRemoteHost(host);
   checkRemotePort(port);
   checkConnectOptions(options);
-  const { noDelay = true } = options;
-  return dial([host, port], options, (signal) => openTcp(host, port, noDelay, signal));
+  const { timeout = CONNECT_TIMEOUT, signal } = options;
+  return dial([host, port], { timeout, signal }, (signal) => openTcp(host, port, options, signal));
 }
 
 function checkConnectOptions(options: ConnectOptions): void {

@@ -24,7 +24,13 @@ export interface Opened {
   /** Options of the system's socket, where they are not the default. */
   readonly noDelay?: boolean;
   readonly keepAlive?: boolean;
+  /** The load balancer that passed it on, if one did, and the bytes that came after its header. */
+  readonly proxy?: Address;
+  readonly first?: Uint8Array;
 }
+
+/** How long connecting may take unless the program says otherwise, in milliseconds. */
+export const CONNECT_TIMEOUT = 30_000;
 
 /** Makes the connection; gives up, leaving nothing open, when the signal aborts. */
 type Open = (signal: AbortSignal) => Promise<Opened>;

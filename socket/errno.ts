@@ -22,6 +22,8 @@ const TABLE: readonly (readonly [code: string, errno: number, text: string])[] =
   ["EPIPE", 32, "broken pipe"],
   ["ENAMETOOLONG", 36, "file name too long"],
   ["ELOOP", 40, "too many levels of symbolic links"],
+  ["ENOSR", 63, "out of streams resources"],
+  ["ENONET", 64, "machine is not on the network"],
   ["EPROTO", 71, "protocol error"],
   ["EOVERFLOW", 75, "value too large for defined data type"],
   ["ENOTSOCK", 88, "socket operation on non-socket"],
@@ -58,6 +60,7 @@ const TABLE: readonly (readonly [code: string, errno: number, text: string])[] =
 ];
 
 const BY_CODE = new Map(TABLE.map(([code, errno, text]) => [code, { errno, text }]));
+const CODES = new Map(TABLE.map(([code, errno]) => [errno, code]));
 const BY_NUMBER = new Map(TABLE.map(([, errno, text]) => [errno, text]));
 
 let last = 0;
@@ -65,6 +68,11 @@ let last = 0;
 /** The number and text of a code; an unlisted one (of TLS) counts as a protocol error. */
 export function lookUp(code: string): { readonly errno: number; readonly text: string } {
   return BY_CODE.get(code) ?? BY_CODE.get("EPROTO")!;
+}
+
+/** The code that Linux gives a number, if it is a known one. */
+export function codeFor(errno: number): string | undefined {
+  return CODES.get(errno);
 }
 
 export function setErrno(errno: number): void {

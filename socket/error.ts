@@ -1,6 +1,6 @@
 import type { SocketId } from "../task/id.ts";
 import { DeferredFault } from "../task/record.ts";
-import { errno, lookUp, setErrno } from "./errno.ts";
+import { codeFor, errno, lookUp, setErrno } from "./errno.ts";
 
 /** An IP address and a port; for a Unix socket its path and 0. */
 export type Address = [ip: string, port: number];
@@ -40,7 +40,10 @@ export class SocketError extends Error {
   override readonly name = "SocketError";
   /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` … */
   readonly code: string;
-  /** The number Linux gives the code; from 4001 for codes that Linux does not have. */
+  /**
+   * The number Linux gives the code. Codes that Linux does not have: those of TLS 71, as `EPROTO`;
+   * others from 4001.
+   */
   readonly errno: number;
   /** The operation: `"connect"`, `"recv"` … */
   readonly op: string;
@@ -51,7 +54,7 @@ export class SocketError extends Error {
   /** The other end of the connection; `undefined` if not known. */
   readonly remote: Address | undefined;
   /** What had come when a `recvExact` or `recvUntil` failed: a copy, it is still to be received. */
-  partial: Uint8Array | undefined;
+  partial: Uint8Array<ArrayBuffer> | undefined;
 
   /**
    * Made by the calls of this package.
@@ -75,15 +78,15 @@ export class SocketError extends Error {
   }
 }
 
-/** On what: the far end if there is one, else the near end, else the socket's ID. */
+/** On what: the far end if there is one with a name, else the near end, else the socket's ID. */
 function subject({ socket, local, remote }: SocketErrorDetails): string {
-  const address = remote ?? local;
+  const address = [remote, local].find((address) => address !== undefined && address[0] !== "");
   if (address !== undefined) return ` ${formatAddress(address)}`;
   return socket === undefined ? "" : ` socket ${socket}`;
 }
 
 function formatAddress([ip, port]: Address): string {
-  if (port === 0 && ip.includes("/")) return ip;
+  if (port === 0) return ip; // a path, or an address with any port
   return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
@@ -125,7 +128,9 @@ export function translate(cause: unknown, op: string, details: SocketErrorDetail
   if (GONE.has(code) && (op === "connect" || op === "starttls")) code = "ECONNRESET";
   if (cause instanceof CodedError) details.text ??= cause.message;
   if (code === "EUNKNOWN") details.text ??= String((cause as Error)?.message ?? cause);
-  return failure(code, op, { ...details, text: details.text ?? hintFor(code, op), cause });
+  const text = details.text ?? hintFor(code, op, details);
+  const origin = cause instanceof CodedError ? cause.cause ?? cause : cause;
+  return failure(code, op, { ...details, text, cause: origin });
 }
 
 /**
@@ -154,27 +159,45 @@ const BY_CLASS: Record<string, string> = {
   URIError: "EINVAL",
 };
 
-function codeOf(cause: unknown): string {
+/** The code of an error of Deno's. */
+export function codeOf(cause: unknown): string {
   if (!(cause instanceof Error)) return "EUNKNOWN";
   if ("code" in cause && typeof cause.code === "string") return cause.code;
   if (cause.message.startsWith("failed to lookup address information")) {
     return cause.message.includes("Temporary failure") ? "EAI_AGAIN" : "ENOTFOUND";
   }
+  // Deno does not know all of the system's numbers by name.
+  const number = /\(os error (\d+)\)$/.exec(cause.message)?.[1];
+  const named = Deno.build.os === "linux" ? codeFor(Number(number)) : undefined;
+  if (named !== undefined) return named;
   return BY_CLASS[cause.name] ?? "EUNKNOWN";
 }
 
 /** What to do about it, where that can be said in a few words. */
-function hintFor(code: string, op: string): string | undefined {
-  const hint = HINTS[code];
-  return hint === undefined || (op !== "listen" && op !== "bind")
-    ? undefined
-    : `${lookUp(code).text}, ${hint}`;
+function hintFor(
+  code: string,
+  op: string,
+  { local, remote }: SocketErrorDetails,
+): string | undefined {
+  const listens = op === "listen" || op === "bind";
+  const hint = code === "EINVAL" && (listens || op === "connect")
+    ? hintForHost((remote ?? local)?.[0] ?? "")
+    : listens
+    ? HINTS[code]
+    : undefined;
+  return hint === undefined ? undefined : `${lookUp(code).text}, ${hint}`;
+}
+
+/** What is wrong with a host that the system does not even look for. */
+function hintForHost(host: string): string {
+  if (host.includes("://")) return "give the host and the port apart, not a URL";
+  if (/^([^:]*|\[.*\]):\d*$/.test(host)) return "give the host and the port apart";
+  return "give an IP address or a host name";
 }
 
 const HINTS: Record<string, string> = {
   EADDRINUSE: "choose another port, or 0 for any free one",
   EADDRNOTAVAIL: "choose an address of this machine",
   EACCES: "choose a port from 1024 on, or run with more rights",
-  EINVAL: "give an IP address or a host name",
   ENOTFOUND: "give an IP address or a host name of this machine",
 };

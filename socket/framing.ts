@@ -2,7 +2,7 @@
  * Receives that are content only with a certain amount. They settle with bytes that are in the
  * buffer or leave them there: what does not suffice stays readable.
  */
-import { checkInteger, checkOptions, wrongRange } from "../task/check.ts";
+import { checkInteger, checkOptions, wrongEmpty } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Task } from "../task/record.ts";
 import { toBytes } from "./check.ts";
@@ -53,7 +53,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
   checkCount(n);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvExact", id);
@@ -94,7 +94,7 @@ export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
   options: UntilOptions = {},
-): TaskId<Uint8Array> {
+): TaskId<Uint8Array<ArrayBuffer>> {
   const bytes = checkDelimiter(delimiter);
   const max = checkUntilOptions(options);
   const stream = findStream(id);
@@ -107,7 +107,8 @@ export function recvUntil(
  *
  * Cancel safety: loses nothing. What has come stays for the next receive.
  *
- * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`.
+ * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`, or than
+ * a string can be (512 MiB).
  *
  * @param id A connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.
@@ -149,7 +150,10 @@ export function checkCount(n: number): void {
 
 export function checkDelimiter(delimiter: Uint8Array | string): Uint8Array {
   const bytes = toBytes("delimiter", delimiter);
-  if (bytes.length === 0) throw wrongRange("delimiter", "not empty", "empty");
+  if (bytes.length === 0) {
+    const what = delimiter === "" ? '""' : "an empty Uint8Array";
+    throw wrongEmpty("delimiter", "at least one byte long", what);
+  }
   return bytes;
 }
 
@@ -178,14 +182,15 @@ class Exact extends Demand {
     else complete(task, receiver.take(this.#n), receiver.shelf);
   }
 
-  restart(): void {}
+  pushed(): void {}
 }
 
 class Until extends Demand {
   readonly #delimiter: Uint8Array;
   readonly #max: number;
-  /** Before here the delimiter does not begin. */
+  /** Before here the delimiter does not begin, unless in what has been put in front since. */
   #from = 0;
+  #pushed = 0;
   /** The length of the message with its delimiter, once that was found. */
   #length = 0;
 
@@ -196,19 +201,37 @@ class Until extends Demand {
   }
 
   isMet(receiver: Receiver): boolean {
-    const view = receiver.view();
-    const at = indexOf(view, this.#delimiter, this.#from);
+    const { buffered } = receiver;
+    // Where the delimiter may begin and still end within what is there and within `max`.
+    const end = Math.max(0, Math.min(buffered, this.#max) - this.#delimiter.length + 1);
+    let at = -1;
+    if (this.#pushed > 0) at = this.#find(receiver, 0, Math.min(this.#pushed, end));
+    if (at === -1 && this.#from < end) at = this.#find(receiver, this.#from, end);
     this.#length = at === -1 ? 0 : at + this.#delimiter.length;
-    this.#from = Math.max(0, view.length - this.#delimiter.length + 1);
-    return this.#length > 0 || view.length >= this.#max || receiver.ended;
+    this.#from = end;
+    this.#pushed = 0;
+    return at !== -1 || buffered >= this.#max || receiver.ended;
+  }
+
+  #find(receiver: Receiver, from: number, end: number): number {
+    const [front, back] = receiver.view();
+    return front.length === 0
+      ? indexOf(back, this.#delimiter, from, end)
+      : indexOfInBoth(front, back, this.#delimiter, from, end);
   }
 
   meet(task: Task, receiver: Receiver): void {
-    if (this.#length === 0 && receiver.buffered < this.#max) this.ended(task, receiver);
-    else if (this.#length === 0 || this.#length > this.#max) {
+    if (this.#length > 0) this.found(task, receiver, this.#length);
+    else if (receiver.buffered < this.#max) this.ended(task, receiver);
+    else {
       const text = `no delimiter in the first ${this.#max} bytes`;
       fault(task, receiver.fail("EMSGSIZE", task.kind, text));
-    } else complete(task, this.result(receiver.take(this.#length)), receiver.shelf);
+    }
+  }
+
+  /** The first `length` bytes are the message. */
+  protected found(task: Task, receiver: Receiver, length: number): void {
+    complete(task, receiver.take(length), receiver.shelf);
   }
 
   /** The stream ended before the delimiter came. */
@@ -216,12 +239,9 @@ class Until extends Demand {
     receiver.faultEnded(task);
   }
 
-  protected result(message: Uint8Array): unknown {
-    return message;
-  }
-
-  restart(): void {
-    this.#from = 0;
+  pushed(count: number): void {
+    this.#from += count;
+    this.#pushed += count;
   }
 }
 
@@ -230,26 +250,67 @@ class Line extends Until {
     super(NEWLINE, max);
   }
 
-  protected override ended(task: Task, receiver: Receiver): void {
-    if (receiver.failed) receiver.faultEnded(task);
-    else if (receiver.buffered === 0) complete(task, null);
-    else complete(task, decoder.decode(receiver.take(receiver.buffered)), receiver.shelf);
+  protected override found(task: Task, receiver: Receiver, length: number): void {
+    const line = receiver.look(length);
+    const end = length > 1 && line[length - 2] === CARRIAGE_RETURN ? length - 2 : length - 1;
+    this.#give(task, receiver, line.subarray(0, end), length);
   }
 
-  protected override result(message: Uint8Array): string {
-    const end = message.at(-2) === CARRIAGE_RETURN ? -2 : -1;
-    return decoder.decode(message.subarray(0, end));
+  protected override ended(task: Task, receiver: Receiver): void {
+    const { buffered } = receiver;
+    if (receiver.failed) receiver.faultEnded(task);
+    else if (buffered === 0) complete(task, null);
+    else this.#give(task, receiver, receiver.look(buffered), buffered);
+  }
+
+  /** Settles with a line, which is taken only once it has become text. */
+  #give(task: Task, receiver: Receiver, line: Uint8Array, taken: number): void {
+    let text: string;
+    try {
+      text = decoder.decode(line);
+    } catch {
+      const reason = `a line of ${line.length} bytes is longer than a string can be`;
+      return fault(task, receiver.fail("EMSGSIZE", task.kind, reason));
+    }
+    receiver.skip(taken);
+    complete(task, text, receiver.shelf);
   }
 }
 
-function indexOf(data: Uint8Array, delimiter: Uint8Array, from: number): number {
-  for (
-    let at = data.indexOf(delimiter[0], from);
-    at !== -1;
-    at = data.indexOf(delimiter[0], at + 1)
-  ) {
-    if (at + delimiter.length > data.length) return -1;
-    if (delimiter.every((byte, i) => data[at + i] === byte)) return at;
+/** Where the delimiter begins, from `from` to before `end`: it then ends within the data. */
+function indexOf(data: Uint8Array, delimiter: Uint8Array, from: number, end: number): number {
+  const starts = end < data.length ? data.subarray(0, Math.max(0, end)) : data;
+  for (let at = from; at < end; at++) {
+    at = starts.indexOf(delimiter[0], at);
+    if (at === -1) return -1;
+    let i = 1;
+    while (i < delimiter.length && data[at + i] === delimiter[i]) i++;
+    if (i === delimiter.length) return at;
   }
   return -1;
+}
+
+/** The same in data that lies in two places. */
+function indexOfInBoth(
+  front: Uint8Array,
+  back: Uint8Array,
+  delimiter: Uint8Array,
+  from: number,
+  end: number,
+): number {
+  const size = front.length;
+  // It lies in front, or across the border, or in the back.
+  const border = Math.max(0, size - delimiter.length + 1);
+  const inFront = indexOf(front, delimiter, from, Math.min(end, border));
+  if (inFront !== -1) return inFront;
+  for (let at = Math.max(from, border); at < Math.min(end, size); at++) {
+    let i = 0;
+    while (
+      i < delimiter.length &&
+      (at + i < size ? front[at + i] : back[at + i - size]) === delimiter[i]
+    ) i++;
+    if (i === delimiter.length) return at;
+  }
+  const inBack = indexOf(back, delimiter, Math.max(0, from - size), end - size);
+  return inBack === -1 ? -1 : inBack + size;
 }

@@ -1,4 +1,4 @@
-import { nextId, type SocketId } from "../task/id.ts";
+import { nameIds, nextId, type SocketId } from "../task/id.ts";
 import { now } from "../task/now.ts";
 import type { Owner, Task } from "../task/record.ts";
 import { IdTable } from "../task/table.ts";
@@ -53,3 +53,4 @@ export const handles: IdTable<Handle> = new IdTable();
 export function closeGiven(task: Task): void {
   handles.get(task.value as SocketId)?.close();
 }
+nameIds((id) => handles.get(id) === undefined ? undefined : "a socket");

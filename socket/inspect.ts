@@ -1,5 +1,6 @@
 import { checkId } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
+import { since } from "../task/now.ts";
 import type { Address } from "./error.ts";
 import { type Handle, handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
@@ -18,8 +19,10 @@ export interface StreamRecord {
   readonly tls: boolean;
   /** The near end. */
   readonly local: Address;
-  /** The far end. */
+  /** The far end; of a connection that a load balancer passed on, the original client. */
   readonly remote: Address;
+  /** The load balancer that passed it on, `undefined` if none did. */
+  readonly proxy: Address | undefined;
   /** Bytes received from the system. */
   readonly bytesIn: number;
   /** Bytes the system has taken. */
@@ -30,7 +33,7 @@ export interface StreamRecord {
   readonly queuedOut: number;
   /** Running tasks: receives, then sends, each in order, then a `starttls`. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it was connected. */
+  /** Whole milliseconds since it was connected. */
   readonly age: number;
 }
 
@@ -48,13 +51,18 @@ export interface ListenerRecord {
   readonly accepted: number;
   /** How many connections are ready for an accept; those in the system's backlog do not count. */
   readonly ready: number;
-  /** With TLS: connections in the middle of their handshake. */
+  /** Connections whose PROXY header or TLS handshake is not complete. */
   readonly handshaking: number;
-  /** With TLS: connections dropped because the handshake failed or took too long. */
+  /**
+   * Connections that were dropped before they were ready: their PROXY header or handshake was wrong or took
+   * too long, or they were gone already.
+   */
   readonly dropped: number;
+  /** With TLS: until when its certificates are valid, all of them. */
+  readonly validTo: Date | undefined;
   /** Running accepts, in order. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it began to listen. */
+  /** Whole milliseconds since it began to listen. */
   readonly age: number;
 }
 
@@ -68,7 +76,7 @@ export interface UnboundRecord {
   readonly local: Address | undefined;
   /** The connect under way, if there is one. */
   readonly pending: readonly TaskId[];
-  /** Milliseconds since it was created. */
+  /** Whole milliseconds since it was created. */
   readonly age: number;
 }
 
@@ -130,7 +138,7 @@ export function inspect(id?: SocketId): SocketRecord | SocketRecord[] | undefine
 }
 
 function describe(handle: Handle): SocketRecord {
-  const age = performance.now() - handle.created;
+  const age = since(handle.created);
   if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
   if (handle instanceof Listener) return Object.freeze(describeListener(handle, age));
   const { id, local, attempt } = handle as Unbound;
@@ -147,6 +155,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
     tls,
     local: [...stream.local],
     remote: [...stream.remote],
+    proxy: stream.proxy && [...stream.proxy],
     bytesIn: receiver.bytes,
     bytesOut: sender.bytes,
     queuedIn: receiver.buffered,
@@ -157,7 +166,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
 }
 
 function describeListener(listener: Listener, age: number): ListenerRecord {
-  const { tls, handshaking, dropped } = listener.acceptor;
+  const { tls, handshaking, dropped, validTo } = listener.acceptor;
   return {
     id: listener.id,
     kind: "listener",
@@ -167,6 +176,7 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     ready: listener.ready,
     handshaking,
     dropped,
+    validTo,
     pending: [...listener.pending()],
     age,
   };

@@ -4,7 +4,8 @@
  * Theory of operation. As with reads, an accept of the system's cannot be cancelled, so it does not
  * belong to a task: at most one is under way, begun when somebody wants a connection and none is
  * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
- * demand connections wait in the system's backlog.
+ * demand connections wait in the system's backlog. An accept under way that nobody waits for (it was
+ * cancelled, or begun by `hasconnection`) keeps no process alive.
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
@@ -12,7 +13,14 @@ import { complete, drop, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import { Shelf } from "../task/shelf.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
+import {
+  type Address,
+  codeOf,
+  deferFailure,
+  failure,
+  type SocketError,
+  translate,
+} from "./error.ts";
 import { closeGiven, Handle } from "./handle.ts";
 import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
@@ -21,16 +29,28 @@ import { Stream } from "./stream.ts";
 export interface Acceptor {
   /** Whether its connections are encrypted. */
   readonly tls: boolean;
-  /** Connections in the middle of a handshake, and how many were dropped because of one. */
+  /** Connections that are not ready yet, and how many were dropped before they were. */
   readonly handshaking: number;
   readonly dropped: number;
+  /** Until when its certificates are valid, if it has any. */
+  readonly validTo?: Date;
   accept(): Promise<Opened>;
   close(): void;
+  /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /**
- * What the system says when a connection has failed before it was accepted. It concerns nobody who
- * accepts: accept(2) has programs try again, and so this does.
+ * What the system says when the one connection that it was about to give has failed. It concerns nobody
+ * who accepts, so the next is tried: accept(2) has programs do so with what it calls network errors, and
+ * names more (a firewall that forbids this one, a protocol that does not suit it). Which of them come
+ * depends on the system; none of them can be about a socket that listens for a stream.
+ *
+ * All others are answers to an accept. A shortage (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) leaves the
+ * connection where it was, so trying again at once would go round and round: the program must know.
+ * `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list is unknown,
+ * and not to be swallowed.
  */
 const GONE = new Set([
   "ECONNABORTED",
@@ -39,8 +59,15 @@ const GONE = new Set([
   "EHOSTUNREACH",
   "ENETDOWN",
   "ENETUNREACH",
+  "ENONET",
+  "ENOPROTOOPT",
+  "ENOSR",
   "ENOTCONN",
+  "EOPNOTSUPP",
+  "EPERM",
   "EPROTO",
+  "EPROTONOSUPPORT",
+  "ESOCKTNOSUPPORT",
   "ETIMEDOUT",
 ]);
 
@@ -54,6 +81,8 @@ export class Listener extends Handle {
   readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
   #accepting = false;
+  /** The accept under way keeps no process alive. */
+  #unreferenced = false;
   /** A failure that came when no accept was waiting. */
   #cause: unknown = undefined;
   readonly #onConnection = (incoming: Opened) => this.#arrived(incoming);
@@ -75,6 +104,10 @@ export class Listener extends Handle {
       fault(task, this.#translate(cause));
     } else {
       this.#waiting.push(task);
+      if (this.#unreferenced) {
+        this.#unreferenced = false;
+        this.acceptor.ref?.();
+      }
       this.#accept();
     }
     return task.id;
@@ -88,6 +121,7 @@ export class Listener extends Handle {
     if (this.#ready.length > 0) return true;
     this.#cause = undefined;
     this.#accept();
+    this.#rest();
     return false;
   }
 
@@ -105,7 +139,9 @@ export class Listener extends Handle {
     return failure(code, op, { socket: this.id, local: this.local, text });
   }
 
-  cancelled(): void {}
+  cancelled(): void {
+    this.#rest();
+  }
 
   protected release(): void {
     if (this.#waiting.size > 0) {
@@ -115,6 +151,13 @@ export class Listener extends Handle {
     for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
     this.acceptor.close();
+  }
+
+  /** If nobody waits for the accept under way, it must not keep the process alive. */
+  #rest(): void {
+    if (this.#waiting.size > 0 || this.#unreferenced) return;
+    this.#unreferenced = true;
+    this.acceptor.unref?.();
   }
 
   #accept(): void {
@@ -132,8 +175,9 @@ export class Listener extends Handle {
     if (this.#waiting.size > 0) this.#accept();
   }
 
-  #give(task: Task, { transport, local, remote, session }: Opened): void {
+  #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
+    if (proxy !== undefined) stream.passedOn(proxy, first);
     this.accepted++;
     stream.givenBy = task;
     complete(task, stream.id, this.#shelf);
@@ -142,7 +186,7 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    if (!GONE.has((cause as { code?: string }).code ?? "")) {
+    if (!GONE.has(codeOf(cause))) {
       const task = this.#waiting.shift();
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));

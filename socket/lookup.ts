@@ -1,7 +1,7 @@
 /** From an ID to what it stands for, or to the error that says what it is instead. */
 import { checkId } from "../task/check.ts";
-import { type SocketId, type TaskId, wasIssued } from "../task/id.ts";
-import { fault, find, Task } from "../task/record.ts";
+import { nameOf, type SocketId, type TaskId, wasIssued } from "../task/id.ts";
+import { fault, Task } from "../task/record.ts";
 import { failure, type SocketError } from "./error.ts";
 import { handles } from "./handle.ts";
 import { Listener } from "./listener.ts";
@@ -50,7 +50,7 @@ export function faulted(op: string, id: SocketId, error: Error): TaskId<never> {
 
 /** Why an ID will not do. */
 export function noSuch(op: string, id: SocketId): SocketError {
-  checkId("id", id);
+  checkId(FOR_LISTENERS.has(op) ? "server" : "id", id);
   const handle = handles.get(id);
   if (handle instanceof Listener) {
     return handle.fail("EOPNOTSUPP", op, `${id} is a listener, not a connection`);
@@ -68,7 +68,9 @@ export function noSuch(op: string, id: SocketId): SocketError {
 const FOR_LISTENERS = new Set(["accept", "hasconnection", "serve"]);
 
 function explain(id: number): string {
-  if (find(id) !== undefined) return `${id} is a task, not a socket`;
+  const name = nameOf(id);
+  if (name?.startsWith("a socket")) return `${id} is ${name}`;
+  if (name !== undefined) return `${id} is ${name}, not a socket`;
   return wasIssued(id)
     ? `${id} is no socket: it was closed, or was a task`
     : `${id} is no socket: no such ID was ever given out`;

@@ -20,6 +20,7 @@
  * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
  * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
+ * | `finish` | `ENOTCONN` | `EOPNOTSUPP` | → closed | → closed | → closed | → closed, with the failure | `EBADF` |
  * | `relay`, `streams` | `ENOTCONN` | `EOPNOTSUPP` | as their receives and sends | the same | the same | the same | `EBADF` |
  * | `getpeer`, `getside` | `ENOTCONN` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
  * | `getlocal` | yes | yes | yes | yes | yes | yes | `EBADF` |
@@ -51,13 +52,15 @@
 export type { SocketId } from "../task/id.ts";
 export { type ListenOptions, tcpserver } from "./listen.ts";
 export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
+export { pair } from "./pair.ts";
 export { accept, hasconnection } from "./accept.ts";
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
 export { starttls } from "../tls/starttls.ts";
 export { send, shutdown, write } from "./send.ts";
-export { type Handler, serve, type ServeOptions } from "./serve.ts";
+export { finish, type FinishOptions } from "./finish.ts";
+export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
 export { relay } from "./relay.ts";
 export { type SocketStreams, streams } from "./streams.ts";
 export { unixconnect, type UnixListenOptions, unixserver } from "./unix.ts";

@@ -23,7 +23,7 @@ import { Unbound } from "./unbound.ts";
  * | option | created | listener | connection |
  * | --- | --- | --- | --- |
  * | `SOL_SOCKET`, `SO_REUSEADDR` | 1 only: Deno always sets it | 1 only | `ENOPROTOOPT` |
- * | `SOL_SOCKET`, `SO_REUSEPORT` | with `--unstable-net` | `EINVAL` | `ENOPROTOOPT` |
+ * | `SOL_SOCKET`, `SO_REUSEPORT` | with `--unstable-net`, before `bind` | `EINVAL` | `ENOPROTOOPT` |
  * | `SOL_SOCKET`, `SO_KEEPALIVE` | for its connection | `ENOPROTOOPT` | plain TCP |
  * | `IPPROTO_TCP`, `TCP_NODELAY` | for its connection | `ENOPROTOOPT` | plain TCP |
  *
@@ -128,6 +128,9 @@ function setCreated(socket: Unbound, name: Name, on: boolean): SocketError | und
   if (name === "reusePort" && on && !canReusePort()) {
     const text = "SO_REUSEPORT needs Deno to be run with --unstable-net";
     return socket.fail("ENOPROTOOPT", "setsockopt", text);
+  }
+  if (name === "reusePort" && socket.held !== undefined) {
+    return socket.fail("EINVAL", "setsockopt", "set SO_REUSEPORT before bind");
   }
   socket[name] = on;
 }

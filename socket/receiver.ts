@@ -10,18 +10,24 @@
  *   under way the buffer may be taken from but is neither given away nor moved.
  * - When it ends, its bytes go to the waiting recvs, and stay in the buffer if there are none (any
  *   more). That is all of cancel safety: a cancelled recv has left the queue, nothing else.
- * - `unrecv` stacks its bytes in front of the buffer. A recv takes from one chunk at a time: what
+ * - `unrecv` puts its bytes in front of the buffer: into memory of its own that grows towards its
+ *   start, so that a thousand pieces lie in one place. A recv takes from one piece at a time: what
  *   was pushed in two pieces comes out in two pieces.
  * - The end of the stream and a failed read are remembered, and answer every later recv once what
  *   came before them has been taken.
  *
  * The buffer grows while reads fill it and shrinks while they do not, so an idle connection costs
  * little and a busy one makes few system calls. When one recv takes most of the buffer it is given
- * the buffer itself; less is copied out, so that a small result never pins a large buffer (a few
- * bytes into shared memory: see `slab.ts`).
+ * the buffer itself; less is copied out, so that a small result never pins a large buffer. Either
+ * way a result begins where its memory begins, and shares it with nobody.
  *
  * `recvInto` a large buffer reads straight into it: that is the one read with a recv of its own. If
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
+ *
+ * A read that nobody waits for (its recv was cancelled, or a peek began it) keeps no process alive:
+ * the transport is told so, and told otherwise when somebody wants bytes again.
+ *
+ * Memory that cannot be had faults the receive that needs it, `ENOMEM`; the bytes stay.
  */
 import {
   complete,
@@ -34,8 +40,9 @@ import {
 import { Queue } from "../task/queue.ts";
 import { nothingHeld, Shelf } from "../task/shelf.ts";
 import type { TaskId } from "../task/id.ts";
+import { isResizable } from "./check.ts";
+import { copyPart } from "./copy.ts";
 import { deferFailure, SocketError } from "./error.ts";
-import { copySmall, SMALL } from "./slab.ts";
 import type { Stream } from "./stream.ts";
 
 /** So much is read at the first try: what a recv gives by default. */
@@ -45,6 +52,7 @@ const MAX_BUFFER = 64 * 1024;
 const PATIENCE = 16;
 /** From this size on `recvInto` reads straight into the caller's buffer. */
 const DIRECT = 16 * 1024;
+const NOTHING = new Uint8Array(0);
 
 /** A receive that is not content with whatever comes first: the argument of its task. */
 export abstract class Demand {
@@ -52,8 +60,8 @@ export abstract class Demand {
   abstract isMet(receiver: Receiver): boolean;
   /** Settles the task, whose demand is met. */
   abstract meet(task: Task, receiver: Receiver): void;
-  /** Bytes were put in front: what was already looked through has moved. */
-  abstract restart(): void;
+  /** So many bytes were put in front: what was already looked through has moved. */
+  abstract pushed(count: number): void;
 }
 
 export class Receiver {
@@ -63,17 +71,22 @@ export class Receiver {
   readonly shelf: Shelf = new Shelf(nothingHeld);
   readonly #stream: Stream;
   readonly #waiting: Queue<Task> = new Queue();
-  /** What `unrecv` put in front, the next chunk last. */
-  #pushed: Uint8Array[] | undefined;
-  #buffer: Uint8Array | undefined;
+  /** What `unrecv` put in front: from `#front` to the end of its memory, which is never empty. */
+  #pushed: Uint8Array<ArrayBuffer> | undefined;
+  #front = 0;
+  /** How long its pieces are, the next one last. */
+  readonly #pieces: number[] = [];
+  #buffer: Uint8Array<ArrayBuffer> | undefined;
   #start = 0;
   #end = 0;
   #size = MIN_BUFFER;
   #wasted = 0;
   #reading = false;
-  /** The recvInto whose buffer is being read into. */
-  #direct: Task | undefined;
+  /** The read under way keeps no process alive. */
+  #unreferenced = false;
+  /** The caller's buffer that is being read into, and the recvInto that waits for it. */
   #directBuffer: Uint8Array | undefined;
+  #direct: Task | undefined;
   #ended = false;
   #cause: unknown = undefined;
   /** What several receives fault with that wait when a read fails. */
@@ -81,7 +94,13 @@ export class Receiver {
   /** Who gets what a read still brings after `detach`. */
   #heir: PromiseWithResolvers<Uint8Array | null> | undefined;
   // One pair of handlers per connection, not per read.
-  readonly #onRead = (n: number | null) => this.#arrived(n);
+  readonly #onRead = (n: number | null) => {
+    try {
+      this.#arrived(n);
+    } catch (cause) {
+      this.#failed(this.#noMemory("recv", cause)); // for bytes that came: the stream has a hole
+    }
+  };
   readonly #onError = (cause: unknown) => this.#failed(cause);
 
   constructor(stream: Stream) {
@@ -90,6 +109,11 @@ export class Receiver {
 
   /** A receive: `argument` is the buffer of a recvInto, a `Demand`, or nothing. */
   receive<T>(kind: string, max: number, argument?: Uint8Array | Demand): TaskId<T> {
+    return this.begin(kind, max, argument).id;
+  }
+
+  /** The same, for whoever must not lose it if nothing unclaimed is kept. */
+  begin(kind: string, max: number, argument?: Uint8Array | Demand): Task {
     const task = new Task(kind, this.#stream.id, this.#stream);
     task.count = max;
     task.argument = argument;
@@ -97,21 +121,24 @@ export class Receiver {
       this.#give(task);
     } else {
       this.#waiting.push(task);
+      if (this.#unreferenced) this.#reference();
       if (this.#waiting.size === 1) this.#read();
     }
-    return task.id;
+    return task;
   }
 
   /** What a recv of `max` bytes would give now; `undefined` if it would wait. */
-  peek(max: number): Uint8Array | undefined {
+  peek(max: number): Uint8Array<ArrayBuffer> | undefined {
     if (!this.#ready) {
       this.#read();
+      if (this.#waiting.size === 0) this.#unreference();
       return undefined;
     }
-    const chunk = this.#pushed?.at(-1);
-    if (chunk !== undefined) return chunk.slice(0, max);
+    if (this.#pushed !== undefined) {
+      return copyPart(this.#pushed, this.#front, this.#front + Math.min(this.#piece, max));
+    }
     if (this.#start < this.#end) {
-      return this.#buffer!.slice(this.#start, Math.min(this.#end, this.#start + max));
+      return copyPart(this.#buffer!, this.#start, Math.min(this.#end, this.#start + max));
     }
     if (this.#cause !== undefined) throw this.#stream.translate(this.#cause, "peek");
     return new Uint8Array(0);
@@ -119,17 +146,45 @@ export class Receiver {
 
   /** Puts bytes in front. They are copied: the caller may use its array again. */
   unrecv(data: Uint8Array): void {
-    if (data.length === 0) return;
-    (this.#pushed ??= []).push(new Uint8Array(data));
-    for (const { argument } of this.#waiting) if (argument instanceof Demand) argument.restart();
+    const { length } = data;
+    if (length === 0) return;
+    this.#makeRoomInFront(length);
+    this.#front -= length;
+    this.#pushed!.set(data, this.#front);
+    this.#pieces.push(length);
+    for (const { argument } of this.#waiting) {
+      if (argument instanceof Demand) argument.pushed(length);
+    }
     this.#serve();
+  }
+
+  /** Makes room for so many bytes in front of what was pushed before. */
+  #makeRoomInFront(length: number): void {
+    const before = this.#pushed;
+    if (before === undefined) {
+      this.#pushed = new Uint8Array(length);
+      this.#front = length;
+    } else if (this.#front < length) {
+      const held = before.length - this.#front;
+      const larger = new Uint8Array(Math.max(2 * held, held + length));
+      larger.set(before.subarray(this.#front), larger.length - held);
+      this.#pushed = larger;
+      this.#front = larger.length - held;
+    }
   }
 
   /** Bytes that a recv would not have to wait for. */
   get buffered(): number {
-    let sum = this.#end - this.#start;
-    if (this.#pushed !== undefined) sum += this.#pushed.reduce((n, chunk) => n + chunk.length, 0);
-    return sum;
+    return this.#pushedLength + this.#end - this.#start;
+  }
+
+  get #pushedLength(): number {
+    return this.#pushed === undefined ? 0 : this.#pushed.length - this.#front;
+  }
+
+  /** The length of the piece that was pushed last. */
+  get #piece(): number {
+    return this.#pieces[this.#pieces.length - 1];
   }
 
   /** Whether nothing more will come after what is buffered. */
@@ -137,23 +192,45 @@ export class Receiver {
     return this.#ended || this.#cause !== undefined;
   }
 
-  /** Everything that is buffered, to look at and not to keep. */
-  view(): Uint8Array {
-    const rest = this.#buffer?.subarray(this.#start, this.#end) ?? new Uint8Array(0);
-    return this.#pushed === undefined ? rest : concat([...this.#pushed.toReversed(), rest]);
+  /** Everything that is buffered, in the two places where it lies: to look at and not to keep. */
+  view(): readonly [Uint8Array, Uint8Array] {
+    return [
+      this.#pushed?.subarray(this.#front) ?? NOTHING,
+      this.#buffer?.subarray(this.#start, this.#end) ?? NOTHING,
+    ];
+  }
+
+  /** The first `n` bytes, which are there: to look at and not to keep. */
+  look(n: number): Uint8Array {
+    const pushed = this.#pushedLength;
+    if (n <= pushed) return this.#pushed!.subarray(this.#front, this.#front + n);
+    return pushed > 0 ? this.#copy(n) : this.#buffer!.subarray(this.#start, this.#start + n);
+  }
+
+  /** Drops the first `n` bytes, which are there. */
+  skip(n: number): void {
+    const pushed = Math.min(n, this.#pushedLength);
+    if (pushed > 0) this.#advancePushed(pushed);
+    if (n > pushed) this.#advance(this.#start + n - pushed);
   }
 
   /** Takes exactly `n` bytes, which are there. */
-  take(n: number): Uint8Array {
-    const first = this.#next(n);
-    if (first.length === n) return first;
-    const chunks = [first];
-    for (let size = first.length; size < n;) {
-      const chunk = this.#next(n - size);
-      chunks.push(chunk);
-      size += chunk.length;
+  take(n: number): Uint8Array<ArrayBuffer> {
+    if (this.#pushed === undefined || n <= this.#piece) return this.#next(n);
+    const bytes = this.#copy(n);
+    this.skip(n);
+    return bytes;
+  }
+
+  /** A copy of the first `n` bytes, which are there. */
+  #copy(n: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(n);
+    const pushed = Math.min(n, this.#pushedLength);
+    if (pushed > 0) bytes.set(this.#pushed!.subarray(this.#front, this.#front + pushed));
+    if (n > pushed) {
+      bytes.set(this.#buffer!.subarray(this.#start, this.#start + n - pushed), pushed);
     }
-    return concat(chunks);
+    return bytes;
   }
 
   /** Whether the stream broke instead of ending. */
@@ -175,13 +252,17 @@ export class Receiver {
       ? this.#stream.fail("EUNEXPECTEDEOF", task.kind, "peer ended the stream too soon")
       : this.#stream.translate(this.#cause, task.kind);
     if (task.argument instanceof Demand && error instanceof SocketError) {
-      error.partial = this.view().slice();
+      error.partial = this.#copy(this.buffered);
     }
     fault(task, error);
   }
 
-  /** The first receive, which wanted more than the next may, has left. */
-  wake(): void {
+  /**
+   * A receive was cancelled: it has left the queue. Behind it others may wait that want less, or
+   * that waited for the read into its buffer.
+   */
+  cancelled(task: Task): void {
+    if (task === this.#direct) this.#direct = undefined;
     this.#serve();
   }
 
@@ -199,6 +280,7 @@ export class Receiver {
    * way, what it will bring.
    */
   detach(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
+    if (this.#unreferenced) this.#reference();
     const buffered = this.take(this.buffered);
     if (this.#reading) {
       this.#heir = Promise.withResolvers();
@@ -211,8 +293,8 @@ export class Receiver {
   /** Reads on, from the new transport. */
   attach(): void {
     this.#heir = undefined;
-    this.#reading = false;
-    if (this.#waiting.size > 0) this.#read();
+    this.#reading = this.#unreferenced = false;
+    this.#serve();
   }
 
   close(): void {
@@ -226,7 +308,7 @@ export class Receiver {
       this.#direct =
       this.#directBuffer =
         undefined;
-    this.#start = this.#end = 0;
+    this.#pieces.length = this.#start = this.#end = 0;
     this.#heir?.resolve(null);
   }
 
@@ -245,21 +327,34 @@ export class Receiver {
   #serve(): void {
     // Bytes that were pushed while a read goes straight into the first recv's buffer must wait
     // for it: the read would write over them.
-    if (this.#direct?.state === RUNNING) return;
+    if (this.#direct !== undefined) return;
     for (let task; (task = this.#waiting.head) !== undefined;) {
-      if (!this.#meets(task)) return this.#read();
-      this.#waiting.remove(task);
-      this.#give(task);
+      if (!this.#meets(task)) {
+        this.#read();
+        if (this.#waiting.head === task) return;
+      } else {
+        this.#waiting.remove(task);
+        this.#give(task);
+      }
     }
+    if (this.#reading) this.#unreference();
   }
 
   /** Settles one recv from what there is. */
   #give(task: Task): void {
+    try {
+      this.#settle(task);
+    } catch (cause) {
+      if (task.state !== RUNNING) throw cause;
+      fault(task, this.#noMemory(task.kind, cause));
+    }
+  }
+
+  #settle(task: Task): void {
     const { argument } = task;
     if (argument === undefined) {
       if (this.#start < this.#end || this.#pushed !== undefined) {
-        // What nobody awaits yet must not depend on what becomes of other results' memory.
-        complete(task, this.#next(task.count, task.promise !== undefined), this.shelf);
+        complete(task, this.#next(task.count), this.shelf);
       } else if (this.#cause !== undefined) this.faultEnded(task);
       else complete(task, new Uint8Array(0));
     } else if (argument instanceof Demand) argument.meet(task, this);
@@ -269,9 +364,10 @@ export class Receiver {
   #giveInto(task: Task, into: Uint8Array): void {
     if (into.length === 0) fault(task, this.#detachedBuffer());
     else if (this.#pushed !== undefined) {
-      const chunk = this.#nextPushed(into.length);
-      into.set(chunk);
-      complete(task, chunk.length);
+      const n = Math.min(into.length, this.#piece);
+      into.set(this.#pushed.subarray(this.#front, this.#front + n));
+      this.#advancePushed(n);
+      complete(task, n);
     } else if (this.#start < this.#end) {
       const end = Math.min(this.#end, this.#start + into.length);
       into.set(this.#buffer!.subarray(this.#start, end));
@@ -286,31 +382,43 @@ export class Receiver {
     return this.#stream.fail("EINVAL", "recvInto", "buffer was detached before it was filled");
   }
 
-  /** Takes up to `max` bytes out of the front chunk; a few of them as a part of larger memory. */
-  #next(max: number, part = false): Uint8Array {
+  #noMemory(op: string, cause: unknown): Error {
+    return this.#stream.fail("ENOMEM", op, `no memory for what is received, ${cause}`);
+  }
+
+  /** Takes up to `max` bytes out of the piece in front. */
+  #next(max: number): Uint8Array<ArrayBuffer> {
     if (this.#pushed !== undefined) return this.#nextPushed(max);
     const buffer = this.#buffer;
     if (buffer === undefined) return new Uint8Array(0);
     const start = this.#start;
     const end = Math.min(this.#end, start + max);
-    this.#advance(end);
-    if (part && end - start <= SMALL) return copySmall(buffer, start, end);
-    if (this.#end > 0 || this.#reading || (end - start) * 2 < buffer.length) {
-      return new Uint8Array(buffer.subarray(start, end)); // unlike slice's, not zeroed first
+    const isLast = end === this.#end && !this.#reading;
+    if (start > 0 || !isLast || end * 2 < buffer.length) {
+      const bytes = copyPart(buffer, start, end);
+      this.#advance(end);
+      return bytes;
     }
+    this.#advance(end);
     this.#buffer = undefined;
-    return end - start === buffer.length ? buffer : buffer.subarray(start, end);
+    return end === buffer.length ? buffer : buffer.subarray(0, end);
   }
 
-  #nextPushed(max: number): Uint8Array {
+  #nextPushed(max: number): Uint8Array<ArrayBuffer> {
     const pushed = this.#pushed!;
-    const chunk = pushed.pop()!;
-    if (chunk.length > max) {
-      pushed.push(chunk.subarray(max));
-      return chunk.slice(0, max);
-    }
-    if (pushed.length === 0) this.#pushed = undefined;
-    return chunk;
+    const start = this.#front;
+    const n = Math.min(this.#piece, max);
+    const bytes = n === pushed.length ? pushed : copyPart(pushed, start, start + n);
+    this.#advancePushed(n);
+    return bytes;
+  }
+
+  /** So many of the pushed bytes have been taken. */
+  #advancePushed(n: number): void {
+    this.#front += n;
+    while (n >= this.#piece) n -= this.#pieces.pop()!;
+    if (n > 0) this.#pieces[this.#pieces.length - 1] -= n;
+    if (this.#pieces.length === 0) this.#pushed = undefined;
   }
 
   /** The buffer has been taken up to `end`; once empty it is used from its start again. */
@@ -319,18 +427,41 @@ export class Receiver {
     else this.#start = this.#end = 0;
   }
 
-  /** Begins a read unless one is under way or would be in vain. */
+  /** Nobody waits for the read under way: it must not keep the process alive. */
+  #unreference(): void {
+    if (this.#unreferenced || !this.#reading) return;
+    this.#unreferenced = true;
+    this.#stream.transport.unref?.();
+  }
+
+  #reference(): void {
+    this.#unreferenced = false;
+    this.#stream.transport.ref?.();
+  }
+
+  /**
+   * Begins a read unless one is under way or would be in vain. If there is no memory to read to,
+   * the first receive has its fault and leaves.
+   */
   #read(): void {
     if (this.#reading || this.#ended || this.#cause !== undefined) return;
-    this.#reading = true;
-    const into = this.#waiting.head?.argument;
-    if (into instanceof Uint8Array && into.length >= DIRECT) {
-      this.#direct = this.#waiting.head;
-      this.#directBuffer = into;
-      this.#stream.transport.read(into).then(this.#onRead, this.#onError);
+    const task = this.#waiting.head;
+    const into = task?.argument;
+    let buffer: Uint8Array;
+    if (into instanceof Uint8Array && into.length >= DIRECT && !isResizable(into)) {
+      this.#direct = task;
+      this.#directBuffer = buffer = into;
     } else {
-      this.#stream.transport.read(this.#room()).then(this.#onRead, this.#onError);
+      try {
+        buffer = this.#room();
+      } catch (cause) {
+        if (task === undefined) throw this.#noMemory("peek", cause);
+        this.#waiting.remove(task);
+        return fault(task, this.#noMemory(task.kind, cause));
+      }
     }
+    this.#reading = true;
+    this.#stream.transport.read(buffer).then(this.#onRead, this.#onError);
   }
 
   /** Where to read to: behind what is buffered. */
@@ -362,7 +493,7 @@ export class Receiver {
       this.#direct = this.#directBuffer = undefined;
     } else {
       this.bytes += n;
-      if (this.#direct === undefined) this.#stored(n);
+      if (this.#directBuffer === undefined) this.#stored(n);
       else this.#storedInto(n);
     }
     this.#serve();
@@ -383,14 +514,14 @@ export class Receiver {
   }
 
   #storedInto(n: number): void {
-    const direct = this.#direct!;
+    const task = this.#direct;
     const into = this.#directBuffer!;
     this.#direct = this.#directBuffer = undefined;
     // What the system wrote there is out of reach: the stream has a hole.
     if (into.length < n) this.#cause = this.#detachedBuffer();
-    else if (direct.state === RUNNING && this.#pushed === undefined) {
-      this.#waiting.remove(direct);
-      complete(direct, n);
+    else if (task !== undefined && this.#pushed === undefined) {
+      this.#waiting.remove(task);
+      complete(task, n);
     } else {
       // Nobody waits for it there any more, or what was pushed comes first.
       this.#buffer = new Uint8Array(into.subarray(0, n));
@@ -422,14 +553,4 @@ export class Receiver {
     this.#serve();
     this.#lost = undefined;
   }
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((n, chunk) => n + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

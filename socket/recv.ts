@@ -1,4 +1,4 @@
-import { checkInteger, wrongRange } from "../task/check.ts";
+import { checkInteger, wrongEmpty } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { checkBuffer, toBytes } from "./check.ts";
 import { findStream, getStream, refuse } from "./lookup.ts";
@@ -10,14 +10,19 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * Receives bytes: one to `max`, as soon as there are any. Empty means the peer has ended its side;
  * every later recv is empty too. Any number may be outstanding; they are served in order.
  *
- * The bytes belong to the caller. A few of them may come as a part of a larger `ArrayBuffer`, as
- * Node's do: mind `byteOffset`, and `slice()` them before transferring their buffer.
+ * The bytes belong to the caller: they begin at offset 0 of an `ArrayBuffer` that no other result
+ * shares, so `new DataView(data.buffer)` reads them and transferring it takes nothing else along. It may
+ * be longer than they are; what lies behind them never came from another connection.
+ *
+ * A recv that is Running keeps the process alive, awaited or not, and a forgotten one, too: it still
+ * takes bytes. A cancelled one does not.
  *
  * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next.
  *
  * State: of a connection, also after `shutdown`. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a listener, `ECONNRESET` once the peer has reset the connection and what
- * came before was received, `ECONNABORTED` when the socket is closed meanwhile.
+ * came before was received, `ECONNABORTED` when the socket is closed meanwhile; `ENOMEM` if there is no
+ * memory for the bytes, which then stay.
  *
  * @param id A connection.
  * @param max The most bytes to give, from 1. It is not allocated up front. Default: 4096.
@@ -45,7 +50,7 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array> {
+export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array<ArrayBuffer>> {
   checkMax(max);
   const stream = findStream(id);
   return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
@@ -54,8 +59,14 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
 /**
  * Receives bytes into the caller's buffer: one byte to all of it, as soon as there are any.
  *
- * A buffer of 16 KiB or more is read into directly, without a copy. Leave a buffer alone until its
- * task has settled and, if that was by cancelling, until the next receive on this socket has.
+ * A buffer of 16 KiB or more is read into directly, without a copy, unless its memory is resizable.
+ * Leave a buffer alone until its task has settled and, if that was by cancelling, until the next receive
+ * on this socket has. While such a read is under way, bytes put back by `unrecv` wait for it: they come
+ * first, but only when it ends, or at once for the next receive if this one is cancelled.
+ *
+ * A buffer that is detached before it is filled faults the task `EINVAL` and takes nothing; one that is
+ * detached while it is read into takes the bytes along, and every later receive faults `EINVAL`. So does
+ * a WebAssembly memory's when that grows, but not the one of its `toResizableBuffer()`.
  *
  * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive.
  *
@@ -83,15 +94,16 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
-  checkInto(buffer);
+  const into = checkInto(buffer);
   const stream = findStream(id);
   if (stream === undefined) return refuse("recvInto", id);
-  return stream.receiver.receive("recvInto", buffer.length, buffer);
+  return stream.receiver.receive("recvInto", into.length, into);
 }
 
 /**
  * Looks at the bytes that `recv(id, max)` would give next, and leaves them there. It waits for
- * nothing, but if there is nothing yet it makes the socket look, so a poll finds what arrives.
+ * nothing, but if there is nothing yet it makes the socket look, so a poll finds what arrives. That alone
+ * keeps no process alive.
  *
  * @param id A connection.
  * @param max The most bytes to show, from 1. Default: 4096, as for `recv`.
@@ -115,15 +127,19 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function peek(id: SocketId, max: number = DEFAULT_MAX): Uint8Array | undefined {
+export function peek(
+  id: SocketId,
+  max: number = DEFAULT_MAX,
+): Uint8Array<ArrayBuffer> | undefined {
   checkMax(max);
   return getStream("peek", id).receiver.peek(max);
 }
 
 /**
  * Puts bytes in front of what is to be received; what was put there last is received first. A
- * pending receive takes them at once, or, if it is a `recvInto` that reads straight into its
- * buffer, when that read ends.
+ * pending receive takes them at once. Only a `recvInto` that reads straight into its buffer (one of 16
+ * KiB or more) takes them when that read ends, and the receives behind it wait as long, or until it is
+ * cancelled.
  *
  * @param id A connection, also one whose peer has ended its side.
  * @param data The bytes, which are copied; a string as UTF-8. None changes nothing.
@@ -156,7 +172,10 @@ export function checkMax(max: number): void {
 }
 
 /** Where a receive may put it. */
-export function checkInto(buffer: Uint8Array): void {
-  checkBuffer("buffer", buffer);
-  if (buffer.length === 0) throw wrongRange("buffer", "at least one byte long", "empty");
+export function checkInto(buffer: Uint8Array): Uint8Array {
+  const plain = checkBuffer("buffer", buffer);
+  if (plain.length === 0) {
+    throw wrongEmpty("buffer", "at least one byte long", "an empty Uint8Array");
+  }
+  return plain;
 }

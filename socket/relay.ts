@@ -3,6 +3,7 @@ import { cancel } from "../task/cancel.ts";
 import { checkId, wrongRange } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { handOver } from "./handover.ts";
 import { findStream, refuse } from "./lookup.ts";
 import type { Stream } from "./stream.ts";
 
@@ -105,28 +106,34 @@ class Relay implements Owner {
     let count = 0;
     let buffer: Uint8Array | undefined;
     while (this.task.state === RUNNING) {
-      const data = await this.#receive(from, buffer);
-      if (to.closed || (data.length === 0 && this.task.state !== RUNNING)) return count;
-      if (data.length === 0) {
+      const sending = await this.#receive(from, to, buffer);
+      if (to.closed || (sending === undefined && this.task.state !== RUNNING)) return count;
+      if (sending === undefined) {
         await awaitTask(to.sender.shutdown());
         return count;
       }
-      count += await awaitTask(to.sender.send(data, "send"));
-      buffer = data.length < BULK ? undefined : buffer ?? new Uint8Array(CHUNK);
+      const sent = await awaitTask(sending);
+      count += sent;
+      buffer = sent < BULK ? undefined : buffer ?? new Uint8Array(CHUNK);
     }
     return count;
   }
 
-  async #receive({ receiver }: Stream, buffer: Uint8Array | undefined): Promise<Uint8Array> {
-    const id = buffer === undefined
-      ? receiver.receive<Uint8Array>("recv", CHUNK)
-      : receiver.receive<number>("recv", CHUNK, buffer);
-    this.#receiving.add(id);
+  /** Receives once, and begins at once to send that: what the program then sends comes after it. */
+  async #receive(
+    { receiver }: Stream,
+    to: Stream,
+    buffer: Uint8Array | undefined,
+  ): Promise<TaskId<number> | undefined> {
+    const task = receiver.begin("recv", CHUNK, buffer);
+    this.#receiving.add(task.id);
     try {
-      const received = await awaitTask<Uint8Array | number>(id);
-      return typeof received === "number" ? buffer!.subarray(0, received) : received;
+      return await handOver(task, (received: Uint8Array | number) => {
+        const data = typeof received === "number" ? buffer!.subarray(0, received) : received;
+        return data.length === 0 || to.closed ? undefined : to.sender.send(data, "send");
+      });
     } finally {
-      this.#receiving.delete(id);
+      this.#receiving.delete(task.id);
     }
   }
 

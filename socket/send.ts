@@ -6,6 +6,11 @@ import { findStream, refuse } from "./lookup.ts";
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
  * together. Completed means that the system has the bytes, not that the peer has received them.
  *
+ * How many bytes is settled at the call. If the array is detached or shrinks before its turn, the send
+ * faults `EINVAL` and sends nothing. If it is detached while it is being sent, it is Completed if the
+ * system had all of it by then; otherwise it faults `EINVAL`, and so does every later send, since the peer
+ * has half of it. An array of resizable memory that is larger than 512 bytes is copied at the call.
+ *
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole,
  * from the caller's memory: leave that alone until the next send has settled.
  *

@@ -3,13 +3,18 @@
  *
  * Theory of operation. One write is under way at a time. A send that finds none begins at once;
  * the others queue, and when the write ends the small ones at the front are joined into one chunk
- * and written together: a burst of a thousand sends costs a handful of system calls. What is not
- * joined is written from the caller's own memory.
+ * and written together: a burst of a thousand sends costs a handful of system calls.
+ *
+ * What is small is written from memory that serves one write after the other: V8 keeps small arrays
+ * without an ArrayBuffer, and to make one costs more than to copy them. The rest is written from the
+ * caller's own memory. Should that be taken away meanwhile, what is left of it cannot be sent, and
+ * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
  *
  * What has begun goes out whole: the chunk is the writer's, whatever becomes of its tasks. A
  * cancelled task that has begun is only unlinked from `#begun`; one that has not begun is unlinked
- * from `#queue` and so never sent. Each task that has begun notes where its bytes end in the chunk,
- * and is completed once that much was written.
+ * from `#queue` and so never sent. A queued task has its data as its `argument` and the length that
+ * it had at the call as its `count`; one that has begun has that length as its `argument` and where
+ * its bytes end in the chunk as its `count`, and is completed once that much was written.
  *
  * A shutdown takes its place in the queue. From the call on no send may follow it. After a failed
  * write nobody can know what the peer received, so the sending side stays broken.
@@ -17,9 +22,14 @@
 import { complete, type DeferredFault, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
 import type { TaskId } from "../task/id.ts";
+import { isResizable } from "./check.ts";
 import { deferFailure } from "./error.ts";
 import type { Stream } from "./stream.ts";
 
+/** Up to here a send that is written by itself is copied, too. */
+const SMALL = 512;
+/** Up to here copying byte by byte is faster than a call. */
+const FEW = 96;
 /** The most that is joined into one write. */
 const CHUNK = 64 * 1024;
 /** A send of this size or more is written by itself, uncopied. */
@@ -29,6 +39,26 @@ const NOTHING = new Uint8Array(0);
 
 /** A joined chunk's memory, kept for the next one: writes of all connections take turns. */
 let spare: Uint8Array | undefined;
+
+/** Memory for one small send at a time. */
+class Scratch {
+  readonly #memory = new Uint8Array(SMALL);
+  #view = this.#memory;
+
+  /** Gives a copy that is good until the next one. */
+  copy(data: Uint8Array): Uint8Array {
+    const { length } = data;
+    const memory = this.#memory;
+    if (length > FEW) memory.set(data);
+    else for (let i = 0; i < length; i++) memory[i] = data[i];
+    if (this.#view.length !== length) this.#view = memory.subarray(0, length);
+    return this.#view;
+  }
+}
+
+/** What the next small sends are copied to, and how much is kept for them. */
+const scratches: Scratch[] = [];
+const MAX_SCRATCHES = 1024;
 
 export class Sender {
   /** Bytes handed to the transport. */
@@ -40,30 +70,41 @@ export class Sender {
   /** The chunk's length, which it loses if the program detaches its buffer. */
   #length = 0;
   #written = 0;
-  /** The memory of a joined chunk. */
+  /** The memory of a joined chunk; of one small send. */
   #memory: Uint8Array | undefined;
+  #scratch: Scratch | undefined;
   /** A shutdown was asked for, whether it has begun, and whether it has been carried out. */
   #ending = false;
   #ended = false;
   #endSent = false;
   #cause: unknown = undefined;
   // One pair of handlers per connection, not per write.
-  readonly #onWrite = (n: number) => this.#wrote(n);
+  readonly #onWrite = (n: number) => {
+    try {
+      this.#wrote(n);
+    } catch (cause) {
+      this.#failed(this.#stream.fail("ENOMEM", "send", `no memory for what is sent, ${cause}`));
+    }
+  };
   readonly #onError = (cause: unknown) => this.#failed(cause);
+  readonly #onGathered = () => this.attach();
 
   constructor(stream: Stream) {
     this.#stream = stream;
   }
 
   send(data: Uint8Array, kind: string): TaskId<number> {
+    if (data.length > SMALL && isResizable(data)) data = new Uint8Array(data);
     const task = new Task(kind, this.#stream.id, this.#stream);
     if (this.#ending || this.#cause !== undefined) {
       fault(task, this.#broken(kind));
+    } else if (this.#chunk === undefined && !this.#stream.session?.joins) {
+      this.#begin(task, data);
     } else {
       task.argument = data;
       task.count = data.length;
-      if (this.#chunk !== undefined) this.#queue.push(task);
-      else this.#begin(task, data);
+      this.#queue.push(task);
+      if (this.#chunk === undefined) this.#gather();
     }
     return task.id;
   }
@@ -93,7 +134,7 @@ export class Sender {
   /** Bytes that have not been handed to the transport. */
   get queued(): number {
     let sum = this.#chunk === undefined ? 0 : this.#length - this.#written;
-    for (const task of this.#queue) sum += lengthOf(task);
+    for (const task of this.#queue) sum += task.count;
     return sum;
   }
 
@@ -130,6 +171,12 @@ export class Sender {
     this.#next();
   }
 
+  /** Begins with what is queued at the end of the turn, when others may have joined it. */
+  #gather(): void {
+    this.detach();
+    queueMicrotask(this.#onGathered);
+  }
+
   /** Faults everything that has not been sent. */
   #abandon(reason: () => DeferredFault): void {
     if (this.#begun.size + this.#queue.size === 0) return;
@@ -154,12 +201,17 @@ export class Sender {
 
   /** Writes one send by itself. */
   #begin(task: Task, data: Uint8Array): void {
-    task.count = data.length;
-    if (data.length === 0) return complete(task, 0);
+    const { length } = data;
+    if (length === 0) return complete(task, 0);
+    task.argument = task.count = length;
     this.#begun.push(task);
-    this.#chunk = data;
-    this.#length = data.length;
+    this.#length = length;
     this.#written = 0;
+    if (length <= SMALL) {
+      this.#scratch = scratches.pop() ?? new Scratch();
+      data = this.#scratch.copy(data);
+    }
+    this.#chunk = data;
     this.#write(data);
   }
 
@@ -173,20 +225,25 @@ export class Sender {
 
   #wrote(n: number): void {
     if (this.#stream.closed) return;
-    const chunk = this.#chunk!;
     const written = this.#written += n;
     this.bytes += n;
     let task = this.#begun.head;
     while (task !== undefined && task.count <= written) {
       this.#begun.remove(task);
-      complete(task, lengthOf(task));
+      complete(task, task.argument);
       task = this.#begun.head;
     }
-    if (written < chunk.length) return this.#write(chunk.subarray(written));
-    // What is left of it is gone, and half of it has been sent.
-    if (written < this.#length) return this.#failed(this.#detached("send"));
+    if (written < this.#length) {
+      const chunk = this.#chunk!;
+      // What is left of it is gone, and half of it has been sent.
+      if (n === 0 || chunk.length < this.#length) return this.#failed(this.#detached("send"));
+      return this.#write(chunk.subarray(written));
+    }
     this.#chunk = undefined;
-    if (this.#memory !== undefined) {
+    if (this.#scratch !== undefined) {
+      if (scratches.length < MAX_SCRATCHES) scratches.push(this.#scratch);
+      this.#scratch = undefined;
+    } else if (this.#memory !== undefined) {
       spare = this.#memory;
       this.#memory = undefined;
     }
@@ -218,6 +275,7 @@ export class Sender {
     let used = 0;
     for (let task = first;;) {
       memory.set(data, used);
+      task.argument = data.length;
       task.count = used += data.length;
       this.#begun.push(task);
       const next = this.#queue.head;
@@ -229,7 +287,7 @@ export class Sender {
     this.#written = 0;
     this.#length = used;
     this.#chunk = memory.subarray(0, used);
-    if (used === 0) this.#wrote(0);
+    if (used === 0) this.#wrote(0); // of nothing but empty sends
     else this.#write(this.#chunk);
   }
 
@@ -259,13 +317,8 @@ export class Sender {
   }
 }
 
-function lengthOf(task: Task): number {
-  return (task.argument as Uint8Array | undefined)?.length ?? 0;
-}
-
 /** Whether a send may join a chunk that has `used` bytes. */
-function fits(used: number, task: Task): boolean {
-  const length = lengthOf(task);
-  return task.kind !== "shutdown" && length === task.count && length < LARGE &&
-    used + length <= CHUNK;
+function fits(used: number, { kind, argument, count }: Task): boolean {
+  return kind !== "shutdown" && (argument as Uint8Array).length === count && count < LARGE &&
+    used + count <= CHUNK;
 }

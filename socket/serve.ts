@@ -1,13 +1,20 @@
 /**
  * Accepting for ever.
  *
- * Theory of operation. One loop accepts, and for each connection a task runs the handler. The loop
- * ends when its task is cancelled or the listener closed; the handlers then have their time to end. A
- * connection belongs to its handler: it is closed when the handler ends, however it ends, and when
- * the handler's task is cancelled.
+ * Theory of operation. One loop accepts, and for each connection a task runs the handler and then closes
+ * the connection: gently if the handler returned, so that what it sent arrives, at once if it threw. The
+ * loop ends when its task is cancelled or the listener closed; the handlers then have their time to
+ * end. What is left after that is closed, and its tasks are cancelled: a function that never ends
+ * cannot be stopped, but nothing waits for it. A connection belongs to its handler: it is also closed
+ * when the handler's task is cancelled.
  *
- * Error handling: what a handler throws goes to `onError` and nowhere else. A shortage of the system's
- * (descriptors, memory) makes the loop pause; no failure of an accept ends it.
+ * A handler's signal is made when it asks for it. One for all handlers would cost each of them time in
+ * proportion to their number.
+ *
+ * Error handling: what a handler throws goes to `onError`; without one it is printed, unless it is a
+ * failure of its own connection that the peer or the network brought about: that says nothing about the
+ * program. How the gentle close ends is nobody's news. A shortage of the system's (descriptors, memory)
+ * makes the loop pause; no failure of an accept ends it.
  */
 import { awaitTask } from "../task/await.ts";
 import { checkFunction, checkInteger, checkOptions, checkTimeout } from "../task/check.ts";
@@ -19,32 +26,45 @@ import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, type Owner, Task } from "../task/record.ts";
 import { start } from "../task/spawn.ts";
 import { SocketError } from "./error.ts";
+import { finishStream } from "./finish.ts";
 import { handles } from "./handle.ts";
 import type { Listener } from "./listener.ts";
 import { findListener, refuse } from "./lookup.ts";
+import { Stream } from "./stream.ts";
+
+/** What a handler is given besides its connection. */
+export interface HandlerContext {
+  /**
+   * Aborts when serving ends, or the handler's task is cancelled: the handler has `grace` milliseconds
+   * from then on.
+   */
+  readonly signal: AbortSignal;
+}
 
 /** What is done with each connection. It is closed when the function ends or its promise settles. */
-export type Handler = (id: SocketId) => unknown;
+export type Handler = (id: SocketId, context: HandlerContext) => unknown;
 
 /** How to serve. */
 export interface ServeOptions {
   /**
-   * How many connections are served at once; the next wait in the system's backlog.
+   * How many connections are served at once, until each is closed; the next wait in the system's backlog.
    *
    * @default {Infinity}
    */
   maxConnections?: number;
   /**
    * How long the handlers may go on after the end of serving, in milliseconds, before their
-   * connections are closed.
+   * connections are closed; and how long, after a handler returned, what it sent may take to arrive and
+   * the peer to end.
    *
    * @default {5000}
    */
   grace?: number;
   /**
-   * Is told what a handler throws (but not that its own connection was closed meanwhile), and of
-   * accepts that fail otherwise than by a shortage (then with the listener's ID). Without it, it is
-   * reported like the unseen fault of a spawned task.
+   * Is told what a handler throws (but not that its own connection was closed meanwhile, nor the reason of
+   * its signal), and of accepts that fail otherwise than by a shortage (then with the listener's ID).
+   * Without it, it is reported like the unseen fault of a spawned task; but not a failure of the
+   * handler's own connection that is the peer's doing or the network's, such as `ECONNRESET`.
    */
   onError?: (error: unknown, id: SocketId) => void;
 }
@@ -53,21 +73,39 @@ export interface ServeOptions {
 const PAUSE = 100;
 const SHORTAGES = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
+/** What becomes of a connection whatever the program does. */
+const OF_THE_PEER = new Set([
+  "ECONNRESET",
+  "EUNEXPECTEDEOF",
+  "ETIMEDOUT",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETRESET",
+  "ENETUNREACH",
+  "ENONET",
+]);
+/** The same if the system or TLS says so; a program brings them about as well. */
+const OF_EITHER = new Set(["ENOTCONN", "EPIPE", "EPROTO"]);
+
 /**
- * Accepts connections for ever and runs a handler for each, side by side. A connection is closed when
- * its handler ends or throws, at once: a handler awaits its last send, or what is still queued is
- * dropped. A throw goes to `onError` and disturbs nobody else.
+ * Accepts connections for ever and runs a handler for each, side by side. When a handler returns, its
+ * connection is closed as by {@linkcode finish} with `grace` as the timeout: what it sent arrives, also
+ * if it was not awaited. When it throws, the connection is closed at once; the throw goes to `onError`
+ * and disturbs nobody else.
  *
- * Cancel safety: cancelling stops accepting at once, lets the handlers end for up to `grace`
- * milliseconds, then closes what is left. `task.wait` waits for that. The listener stays open.
+ * Cancel safety: cancelling stops accepting and aborts the handlers' signals at once, lets them end for
+ * up to `grace` milliseconds, then closes what is left and cancels its tasks. `task.wait` waits for
+ * that. The listener stays open.
  *
- * State: of a listener. Closing it ends serving in the same way, and the task is Completed once the
- * last handler has ended. When the system is short of descriptors or memory (`EMFILE`, `ENFILE`,
+ * State: of a listener. Closing it ends serving in the same way, and the task is Completed when the
+ * last handler has ended or `grace` is over, even if a handler never ends. When the system is short of descriptors or memory (`EMFILE`, `ENFILE`,
  * `ENOBUFS`, `ENOMEM`) it waits 100 ms and goes on. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a connection.
  *
  * @param server A listener.
- * @param handler What to do with each connection; it is given its ID and runs as a task.
+ * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as a
+ * task.
  * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
  * @returns The task, which goes on until it is cancelled or the listener closed.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
@@ -91,6 +129,27 @@ const SHORTAGES = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
  * assertEquals((await task.await(socket.recv(client))).length, 5);
  * socket.close(client);
  * socket.close(server);
+ * await task.await(serving);
+ * ```
+ *
+ * @example End when serving ends
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const serving = socket.serve(server, async (id, { signal }) => {
+ *   while (!signal.aborted) {
+ *     await task.await(socket.send(id, "tick\n"));
+ *     await task.sleep(10, { signal }).catch(() => {});
+ *   }
+ *   socket.send(id, "good-bye\n");
+ * });
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * assertEquals(await task.await(socket.recvLine(client)), "tick");
+ * socket.close(server);
+ * while (await task.await(socket.recvLine(client)) !== "good-bye");
+ * socket.close(client);
  * await task.await(serving);
  * ```
  */
@@ -172,12 +231,12 @@ class Service implements Owner {
   }
 
   #handle(id: SocketId): void {
-    const handling = new Handling(this, id);
+    const handling = new Handling(this, id, this.#grace);
     this.#handlings.add(handling);
     start(handling.task, () => handling.run(this.#handler), []);
   }
 
-  /** Lets the handlers end, and closes the connections of those that do not. */
+  /** Lets the handlers end, and leaves alone those that do not. */
   async #drain(): Promise<void> {
     if (this.#handlings.size === 0) return;
     if (this.#grace !== Infinity) {
@@ -188,7 +247,7 @@ class Service implements Owner {
   }
 
   #closeRest(): void {
-    for (const handling of this.#handlings) handling.stop();
+    for (const { task } of [...this.#handlings]) cancel(task.id, "grace is over");
   }
 
   #change(): Promise<void> {
@@ -202,7 +261,10 @@ class Service implements Owner {
   }
 
   async report(error: unknown, id: SocketId, task: Task): Promise<void> {
-    if (this.#onError === undefined) return reportFault(error, task.id, task.kind);
+    if (this.#onError === undefined) {
+      if (!isOfPeer(error, id)) reportFault(error, task.id, task.kind);
+      return;
+    }
     try {
       await this.#onError(error, id); // it may be async, and reject
     } catch (error) {
@@ -216,29 +278,57 @@ class Service implements Owner {
 
   /** Ends accepting. */
   #stop(): void {
+    if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
+    for (const handling of this.#handlings) handling.warn();
     if (this.#accepting !== undefined) cancel(this.#accepting);
     this.#wake?.();
   }
 }
 
+/** Whether a failure is one of this connection that the program has no part in. */
+function isOfPeer(error: unknown, id: SocketId): boolean {
+  if (!(error instanceof SocketError) || error.socket !== id) return false;
+  return OF_THE_PEER.has(error.code) || (OF_EITHER.has(error.code) && error.cause !== undefined);
+}
+
 /** One connection and the task of its handler, which nobody needs to claim. */
-class Handling implements Owner {
+class Handling implements Owner, HandlerContext {
   readonly task: Task;
   readonly #service: Service;
   readonly #id: SocketId;
+  readonly #grace: number;
+  /** There once the handler has asked for its signal. */
+  #controller: AbortController | undefined;
+  #warned = false;
   #stopped = false;
 
-  constructor(service: Service, id: SocketId) {
+  constructor(service: Service, id: SocketId, grace: number) {
     this.task = new Task("handler", id, this);
     this.task.forgotten = true;
     this.#service = service;
     this.#id = id;
+    this.#grace = grace;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#warned) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  /** The end is near: aborts the signal. */
+  warn(): void {
+    this.#warned = true;
+    this.#controller?.abort();
   }
 
   async run(handler: Handler): Promise<void> {
     try {
-      await handler(this.#id);
+      await handler(this.#id, this);
+      await this.#finish();
     } catch (error) {
       if (!this.#isNoNews(error)) this.#service.report(error, this.#id, this.task);
     } finally {
@@ -247,20 +337,26 @@ class Handling implements Owner {
     }
   }
 
+  /** Closes the connection so that what was sent arrives; that it does not is the peer's doing. */
+  async #finish(): Promise<void> {
+    const stream = handles.get(this.#id);
+    if (stream instanceof Stream) {
+      await awaitTask(finishStream(stream, this.#grace)).catch(() => {});
+    }
+  }
+
   /** Whether a failure only tells that its own connection was closed under the handler. */
   #isNoNews(error: unknown): boolean {
+    if (this.#warned && error === this.signal.reason) return true;
     if (!(error instanceof SocketError) || error.socket !== this.#id) return false;
     return this.#stopped || error.code === "ECONNABORTED";
   }
 
   /** Closes the connection, which makes whatever the handler awaits of it fail. */
-  stop(): void {
-    this.#stopped = true;
-    handles.get(this.#id)?.close();
-  }
-
   cancelled(): void {
-    this.stop();
+    this.#stopped = true;
+    this.warn();
+    handles.get(this.#id)?.close();
     this.#service.ended(this);
   }
 }

@@ -9,7 +9,7 @@ import { type DeferredFault, makeDroppable, type Task } from "../task/record.ts"
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, deferFailure, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
-import { Demand, Receiver } from "./receiver.ts";
+import { Receiver } from "./receiver.ts";
 import { Sender } from "./sender.ts";
 
 /** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
@@ -22,12 +22,17 @@ export interface Transport {
   closeWrite(): Promise<void>;
   /** Lets go at once; what is under way rejects. */
   close(): void;
+  /** Whether a read keeps the process alive, the one under way and the next; at first it does. */
+  ref?(): void;
+  unref?(): void;
 }
 
 /** What a transport that does more than carry bytes knows besides: TLS, for one. */
 export interface Session {
   /** What an error of the transport's means; `undefined` if it is one of the network's. */
   explain(cause: unknown): { readonly code: string; readonly text: string } | undefined;
+  /** Whether sends of one turn are to be joined even if no write is under way. */
+  readonly joins: boolean;
 }
 
 /** A change of the transport that is under way. */
@@ -53,6 +58,8 @@ export class Stream extends Handle {
   /** The options of the system's socket, as they were last set. */
   noDelay = true;
   keepAlive = false;
+  /** The load balancer that passed it on, if one did. */
+  proxy: Address | undefined = undefined;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
   /** The accept or connect that gave this connection, until the program works with it. */
@@ -74,6 +81,14 @@ export class Stream extends Handle {
     this.local = local;
     this.remote = remote;
     this.session = session;
+  }
+
+  /** A load balancer passed it on; `first` came with its header and is not encrypted. */
+  passedOn(proxy: Address, first?: Uint8Array): void {
+    this.proxy = proxy;
+    if (first === undefined) return;
+    this.receiver.unrecv(first);
+    this.receiver.bytes += first.length;
   }
 
   /** Whether the bytes travel encrypted. */
@@ -121,6 +136,6 @@ export class Stream extends Handle {
 
   cancelled(task: Task): void {
     if (task.kind === "shutdown") this.sender.reopen();
-    else if (task.argument instanceof Demand) this.receiver.wake();
+    else if (task.kind.startsWith("recv")) this.receiver.cancelled(task);
   }
 }

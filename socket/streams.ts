@@ -2,6 +2,7 @@ import { awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { toBytes } from "./check.ts";
+import { handOver } from "./handover.ts";
 import { getStream } from "./lookup.ts";
 import type { Stream } from "./stream.ts";
 
@@ -20,7 +21,8 @@ const CHUNK = 64 * 1024;
  *
  * - Nothing is received before something is read; a write is finished when its bytes are sent.
  * - Closing the writable is `shutdown`; aborting it closes the socket.
- * - Cancelling the readable stops receiving. What had come but was not read is still there for `recv`.
+ * - Cancelling the readable stops receiving. What had come but was not read is still there for `recv`,
+ *   in its place.
  * - When the readable has ended or was cancelled and the writable is closed, the socket is closed.
  * - A failure of the socket errors the stream with its `SocketError`; that is the end of this direction.
  *
@@ -57,7 +59,7 @@ export function streams(id: SocketId): SocketStreams {
 /** What the two streams have in common: when both are done, so is the socket. */
 class Bridge {
   readonly #stream: Stream;
-  #receiving: TaskId<Uint8Array> | undefined;
+  #receiving: TaskId | undefined;
   #readableDone = false;
   #writableDone = false;
 
@@ -67,14 +69,13 @@ class Bridge {
 
   source(): UnderlyingDefaultSource<Uint8Array<ArrayBuffer>> {
     return {
-      pull: async (controller) => {
-        const data = await this.#receive();
-        // Cancelled at the very moment that it came: it is for recv.
-        if (this.#readableDone) return this.#stream.receiver.unrecv(data);
-        if (data.length > 0) return controller.enqueue(data as Uint8Array<ArrayBuffer>);
-        controller.close();
-        this.#readableEnded();
-      },
+      // What is received is the reader's at once: a cancel finds it received, or not yet taken.
+      pull: (controller) =>
+        this.#receive((data) => {
+          if (data.length > 0) return controller.enqueue(data);
+          controller.close();
+          this.#readableEnded();
+        }),
       cancel: (reason) => {
         if (this.#receiving !== undefined) cancel(this.#receiving, reason);
         this.#readableEnded();
@@ -105,11 +106,12 @@ class Bridge {
     }
   }
 
-  async #receive(): Promise<Uint8Array> {
+  async #receive(use: (data: Uint8Array<ArrayBuffer>) => void): Promise<void> {
     try {
       this.#checkOpen("recv");
-      this.#receiving = this.#stream.receiver.receive<Uint8Array>("recv", CHUNK);
-      return await awaitTask(this.#receiving);
+      const task = this.#stream.receiver.begin("recv", CHUNK);
+      this.#receiving = task.id;
+      await handOver(task, use);
     } catch (error) {
       this.#readableEnded();
       throw error;

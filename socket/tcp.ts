@@ -8,21 +8,25 @@ import type { Acceptor } from "./listener.ts";
 export async function openTcp(
   hostname: string,
   port: number,
-  noDelay: boolean,
+  { noDelay = true, keepAlive = false }: { noDelay?: boolean; keepAlive?: boolean },
   signal: AbortSignal,
 ): Promise<Opened & { transport: Deno.TcpConn }> {
   // Deno asks the signal again once it has connected: were it to throw, the connection would be lost,
   // open.
   signal.throwIfAborted = () => {};
   const transport = await Deno.connect({ hostname, port, signal });
-  if (signal.aborted) {
+  try {
+    if (signal.aborted) throw signal.reason;
+    if (noDelay) transport.setNoDelay(true);
+    if (keepAlive) transport.setKeepAlive(true);
+  } catch (cause) {
     transport.close();
-    throw signal.reason;
+    throw cause;
   }
-  if (noDelay) transport.setNoDelay(true);
   return {
     transport,
     noDelay,
+    keepAlive,
     local: addressOf(transport.localAddr),
     remote: addressOf(transport.remoteAddr),
   };
@@ -33,23 +37,43 @@ export function canReusePort(): boolean {
   return "listenDatagram" in Deno;
 }
 
+/**
+ * Has something listen at a host; `""` is any address of this machine. A socket of IPv6 takes
+ * connections over IPv4, too; where the system has no IPv6 it is one of IPv4.
+ */
+export function listenAt<T>(host: string, listen: (hostname: string) => T): T {
+  if (host !== "") return listen(host);
+  try {
+    return listen("::");
+  } catch (cause) {
+    if (!LACKS_IPV6.has((cause as { code?: string }).code ?? "")) throw cause;
+    return listen("0.0.0.0");
+  }
+}
+
+/** What listening at `::` fails with where there is no IPv6, or it is switched off. */
+const LACKS_IPV6 = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL"]);
+
 /** Listens. `op` is the call that asks for it. */
 export function listenOn(
   op: string,
-  { hostname, port, backlog, reusePort }: {
-    hostname: string;
+  { host, port, backlog, reusePort }: {
+    host: string;
     port: number;
     backlog: number;
     reusePort: boolean;
   },
 ): { acceptor: Acceptor; local: Address } {
-  const local: Address = [hostname, port];
+  const local: Address = [host || "::", port];
   if (reusePort && !canReusePort()) {
     const text = "reusePort needs Deno to be run with --unstable-net";
     throw failure("ENOPROTOOPT", op, { local, text });
   }
   try {
-    const listener = Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort });
+    const listener = listenAt(
+      host,
+      (hostname) => Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }),
+    );
     return { acceptor: new TcpAcceptor(listener), local: addressOf(listener.addr) };
   } catch (cause) {
     throw translate(cause, op, { local });
@@ -59,7 +83,7 @@ export function listenOn(
 class TcpAcceptor implements Acceptor {
   readonly tls = false;
   readonly handshaking = 0;
-  readonly dropped = 0;
+  dropped = 0;
   readonly #listener: Deno.TcpListener;
 
   constructor(listener: Deno.TcpListener) {
@@ -67,13 +91,35 @@ class TcpAcceptor implements Acceptor {
   }
 
   async accept(): Promise<Opened> {
-    const transport = await this.#listener.accept();
-    transport.setNoDelay(true);
-    return {
-      transport,
-      local: addressOf(transport.localAddr),
-      remote: addressOf(transport.remoteAddr),
-    };
+    for (;;) {
+      const transport = await this.#listener.accept();
+      if (!this.#prepare(transport)) continue;
+      return {
+        transport,
+        local: addressOf(transport.localAddr),
+        remote: addressOf(transport.remoteAddr),
+      };
+    }
+  }
+
+  /** Sets the options of a new connection; one that takes none is gone, which concerns nobody. */
+  #prepare(transport: Deno.TcpConn): boolean {
+    try {
+      transport.setNoDelay(true);
+      return true;
+    } catch {
+      transport.close();
+      this.dropped++;
+      return false;
+    }
+  }
+
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
   }
 
   close(): void {

@@ -6,11 +6,14 @@ import type { Task } from "../task/record.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 import { type Address, failure, type SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
+import type { Acceptor } from "./listener.ts";
 
 export class Unbound extends Handle {
   readonly family: number;
   /** Where it is bound, if it is. */
   local: Address | undefined = undefined;
+  /** What holds that address until it listens. */
+  held: Acceptor | undefined = undefined;
   /** The connect that is under way. */
   attempt: { readonly task: Task; abandon(): void } | undefined = undefined;
   noDelay = true;
@@ -28,6 +31,7 @@ export class Unbound extends Handle {
 
   protected release(): void {
     this.attempt?.abandon();
+    this.held?.close();
   }
 
   cancelled(): void {}

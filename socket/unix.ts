@@ -4,8 +4,10 @@ import { checkWaitOptions, type WaitOptions } from "../task/bound.ts";
 import type { SocketId } from "../task/id.ts";
 import { addressOf } from "./address.ts";
 import { dial, type Opened } from "./dial.ts";
-import { type Address, failure, translate } from "./error.ts";
+import { lookUp } from "./errno.ts";
+import { type Address, CodedError, translate } from "./error.ts";
 import { type Acceptor, Listener } from "./listener.ts";
+import { removeStale } from "./stale.ts";
 
 /** How to listen at a path. */
 export interface UnixListenOptions {
@@ -21,19 +23,21 @@ export interface UnixListenOptions {
 /**
  * Listens for connections at a path of the file system. The socket's file is removed when the
  * listener is closed, unless something else has taken its place. One that a crashed program left behind
- * is replaced, if the system tells that nobody listens there (on Linux, with permission to read
- * `/proc/net/unix`).
+ * is replaced, on Linux, if a connect to it is refused: nothing else proves that nobody listens there.
+ * That takes some 20 ms, and somebody who does listen there sees a connection come and go. In any other
+ * case, also when a worker or a change of the folder is not allowed, the path is in use.
  *
  * Needs `--allow-net`, and `--allow-read` and `--allow-write` for the path; for its whole folder, if
- * the path is to be taken again as soon as the listener is closed.
+ * the path is to be taken again as soon as the listener is closed, or after a crash.
  *
  * @param path The path.
  * @param options The backlog, or a bag with `backlog`. Default: 128.
  * @returns The listener, which listens already.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `path` is empty or the backlog out of range.
- * @throws {SocketError} `EADDRINUSE` if somebody listens there, or the path is something else than a
- * socket; `ENOENT`, `EACCES`.
+ * @throws {SocketError} `EADDRINUSE` if somebody listens there, or may, or the path is something else
+ * than a socket: remove it if it is nobody's; `ENOENT` if the folder is missing; `EACCES`;
+ * `ENAMETOOLONG` for a path of more than 107 bytes, `EINVAL` for one with a NUL.
  *
  * @example Over a path
  * ```ts
@@ -67,8 +71,8 @@ export function unixserver(path: string, options: number | UnixListenOptions = {
  * @param path The path.
  * @param options `timeout` in milliseconds (default: none) and `signal`.
  * @returns The connected socket. Rejects with `SocketError`: `ENOENT` (no such file), `ECONNREFUSED`
- * (nobody listens), `EAGAIN` (too many wait for an accept), `EACCES`, `ETIMEDOUT`; or with the signal's
- * reason.
+ * (nobody listens), `EAGAIN` (too many wait for an accept), `EACCES`, `ENAMETOOLONG`, `EINVAL`,
+ * `ETIMEDOUT`; or with the signal's reason.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `path` is empty or `timeout` out of range.
  *
@@ -89,8 +93,12 @@ export function unixconnect(path: string, options: WaitOptions = {}): Promise<So
 
 /** The system's part of connecting. It succeeds or fails without waiting, so it takes no signal. */
 export async function openUnix(path: string): Promise<Opened> {
-  const transport = await Deno.connect({ transport: "unix", path });
-  return { transport, local: addressOf(transport.localAddr), remote: [path, 0] };
+  try {
+    const transport = await Deno.connect({ transport: "unix", path });
+    return { transport, local: addressOf(transport.localAddr), remote: [path, 0] };
+  } catch (cause) {
+    throw explain(cause, path) ?? cause;
+  }
 }
 
 /** The system's part of listening. */
@@ -98,24 +106,38 @@ export function listenAtPath(
   path: string,
   backlog: number,
 ): { acceptor: Acceptor; local: Address } {
-  const listen = () => listenByDetour(path, backlog);
   const local: Address = [path, 0];
+  const listen = () => ({ acceptor: new UnixAcceptor(listenByDetour(path, backlog), path), local });
+  const fail = (cause: unknown) => translate(explain(cause, path) ?? cause, "listen", { local });
   try {
-    return { acceptor: new UnixAcceptor(listen(), path), local };
+    return listen();
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse)) throw translate(cause, "listen", { local });
-    if (!isStale(path)) {
-      const text = "address already in use, remove the file if nobody listens there";
-      throw failure("EADDRINUSE", "listen", { local, text, cause });
+    if (!(cause instanceof Deno.errors.AddrInUse) || isOurs(path) || !removeStale(path)) {
+      throw fail(cause);
     }
   }
   try {
-    Deno.removeSync(path);
-    return { acceptor: new UnixAcceptor(listen(), path), local };
+    return listen();
   } catch (cause) {
-    throw translate(cause, "listen", { local });
+    throw fail(cause);
   }
 }
+
+/** What is wrong with a path, where the system says too little. */
+function explain(cause: unknown, path: string): CodedError | undefined {
+  const code = (cause as { code?: string }).code;
+  const hint = (code: string, text: string) =>
+    new CodedError(code, `${lookUp(code).text}, ${text}`, { cause });
+  if (code === "EADDRINUSE") return hint(code, "remove the file if nobody listens there");
+  if (code !== "EINVAL") return undefined;
+  if (path.includes("\0")) return hint(code, "a path has no NUL in it");
+  const { length } = new TextEncoder().encode(path);
+  if (length <= LONGEST) return undefined;
+  return hint("ENAMETOOLONG", `the path has ${length} bytes and ${LONGEST} is the most`);
+}
+
+/** The longest path that the system takes, in bytes. */
+const LONGEST = Deno.build.os === "linux" ? 107 : 103;
 
 /**
  * Listens. When a listener goes, which may be some time after `close`, Deno removes whatever is then at
@@ -146,34 +168,12 @@ function split(path: string): [folder: string, name: string] {
   return [at === 0 ? "." : path.slice(0, at), path.slice(at)];
 }
 
-/** Whether the path is a socket at which nobody listens, as far as one can know. */
-function isStale(path: string): boolean {
-  try {
-    if (!Deno.lstatSync(path).isSocket) return false;
-    const absolute = Deno.realPathSync(path);
-    const users = Deno.readTextFileSync("/proc/net/unix").split("\n").map(pathOf);
-    return !users.some((user) => mayBe(user, absolute));
-  } catch {
-    return false; // not known: then it is left alone, and the caller told so
-  }
-}
+/** The files of the listeners of this thread. */
+const inodes: Set<number> = new Set();
 
-/** The path in a line of `/proc/net/unix`, as whoever listens there has spelled it. */
-function pathOf(line: string): string {
-  return /^(?:\S+ +){7}(.*)$/.exec(line)?.[1] ?? "";
-}
-
-/** Whether a path that somebody has spelled somewhere means this one. */
-function mayBe(spelled: string, absolute: string): boolean {
-  const path = spelled.replace(/\/\.taskio_[^/]*\/\.\.\//, "/");
-  const [folder, name] = split(path);
-  if (path === absolute || name !== split(absolute)[1]) return path === absolute;
-  if (!path.startsWith("/")) return true; // from a folder that is not known
-  try {
-    return `${Deno.realPathSync(folder)}/${name}` === absolute;
-  } catch (cause) {
-    return !(cause instanceof Deno.errors.NotFound);
-  }
+/** Whether a listener of this thread listens at a file, whatever its name is now. */
+function isOurs(path: string): boolean {
+  return inodes.has(inodeOf(path) ?? -1);
 }
 
 class UnixAcceptor implements Acceptor {
@@ -189,6 +189,7 @@ class UnixAcceptor implements Acceptor {
     this.#listener = listener as Deno.UnixListener;
     this.#path = path;
     this.#inode = inodeOf(path);
+    if (this.#inode !== null) inodes.add(this.#inode);
   }
 
   async accept(): Promise<Opened> {
@@ -196,11 +197,20 @@ class UnixAcceptor implements Acceptor {
     return { transport, local: [this.#path, 0], remote: addressOf(transport.remoteAddr) };
   }
 
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
+  }
+
   close(): void {
-    const isOurs = this.#inode !== null && inodeOf(this.#path) === this.#inode;
+    const isThere = this.#inode !== null && inodeOf(this.#path) === this.#inode;
+    if (this.#inode !== null) inodes.delete(this.#inode);
     this.#listener.close();
     try {
-      if (isOurs) Deno.removeSync(this.#path);
+      if (isThere) Deno.removeSync(this.#path);
     } catch {
       // It is not allowed any more, or Deno has done it.
     }

@@ -1,5 +1,7 @@
 import { checkOptions, checkSignal, checkTimeout } from "./check.ts";
 import { TimeoutError } from "./errors.ts";
+import { type Abortable, join, leave } from "./hub.ts";
+import type { Queue } from "./queue.ts";
 
 /** How long to wait. Giving up changes nothing about what was waited for. */
 export interface WaitOptions {
@@ -27,8 +29,11 @@ export function checkWaitOptions(options: WaitOptions, known: string[] = WAIT_OP
   if (options.signal !== undefined) checkSignal("signal", options.signal);
 }
 
-/** The timer and the abort listener of one wait: armed together, gone together. */
-export class Bound {
+/** The timer of one wait and its place at the signal: armed together, gone together. */
+export class Bound implements Abortable {
+  prev: Abortable | undefined = undefined;
+  next: Abortable | undefined = undefined;
+  queue: Queue<Abortable> | undefined = undefined;
   readonly #target: Bounded;
   readonly #what: string;
   readonly #timeout: number;
@@ -49,21 +54,20 @@ export class Bound {
   arm(): void {
     if (this.#signal?.aborted) return this.#target.expired(this.#signal.reason);
     if (this.#timeout <= 0) return this.#timedOut();
-    this.#signal?.addEventListener("abort", this);
+    if (this.#signal !== undefined) join(this.#signal, this);
     if (this.#timeout !== Infinity) {
       this.#timer = setTimeout(() => this.#timedOut(), this.#timeout);
     }
   }
 
   disarm(): void {
-    this.#signal?.removeEventListener("abort", this);
+    leave(this);
     clearTimeout(this.#timer);
   }
 
-  /** As the listener of the signal's `abort` event. */
-  handleEvent(): void {
+  aborted(reason: unknown): void {
     this.disarm();
-    this.#target.expired(this.#signal!.reason);
+    this.#target.expired(reason);
   }
 
   #timedOut(): void {

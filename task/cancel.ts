@@ -3,6 +3,7 @@ import { CancelledError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./record.ts";
+import { releaseSleeps } from "./sleepers.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -11,7 +12,10 @@ import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./record.t
  * What was cancelled loses nothing. Bytes and connections that arrive for a cancelled recv
  * or accept go to the next one. A cancelled send that has not begun sends nothing; one that
  * has begun still goes out whole. A spawned function that has begun cannot be stopped: it
- * runs to its end and its result is dropped. A task in a {@linkcode CompletionQueue} comes, Faulted.
+ * runs to its end and its result is dropped. A `sleep` that it began before its first `await`
+ * does not keep the process alive for that any more; what it begins later does, and so does the
+ * work of a task that was only forgotten.
+ * A task in a {@linkcode CompletionQueue} comes, Faulted.
  *
  * @param id The task.
  * @param reason Why; becomes the `cause` of the error, and a string also part of its message.
@@ -45,6 +49,7 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
 export function cancelTask(task: Task, reason: unknown): void {
   task.queue?.remove(task);
   task.owner?.cancelled(task);
+  releaseSleeps(task);
   fault(
     task,
     new DeferredFault(({ id, kind }) => new CancelledError(id, kind, reason)),

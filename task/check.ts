@@ -21,6 +21,11 @@ export function wrongRange(name: string, expected: string, value: unknown): Rang
   return new RangeError(`"${name}" must be ${expected}: current value is ${show(value)}`);
 }
 
+/** For something that is there and has nothing in it. */
+export function wrongEmpty(name: string, expected: string, what: string): RangeError {
+  return new RangeError(`"${name}" must be ${expected}: current value is ${what}`);
+}
+
 export function checkInteger(name: string, value: unknown, min: number, max: number): void {
   if (typeof value !== "number") throw wrongType(name, "an integer", value);
   if (!Number.isInteger(value) || value < min || value > max) {

@@ -2,6 +2,7 @@ import { Bound } from "./bound.ts";
 import { checkDelay, checkFunction, checkOptions, checkSignal } from "./check.ts";
 import type { TaskId } from "./id.ts";
 import { type Owner, RUNNING, Task } from "./record.ts";
+import { callFor, noteSleep } from "./sleepers.ts";
 import { faultUnseen } from "./spawn.ts";
 
 /** How a sleep ends early. */
@@ -11,7 +12,8 @@ export interface SleepOptions {
 }
 
 /**
- * Waits for a time.
+ * Waits for a time. A sleep keeps the process alive, but for one that a spawned function began
+ * before its first `await`, once its task was cancelled.
  *
  * @param ms How long, in milliseconds, at most 2³¹−1; up to 0 resolves at once.
  * @param options `signal` ends the sleep early: the promise rejects with its reason.
@@ -39,10 +41,13 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
   if (ms <= 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
+      siblings?.delete(timer);
       bound?.disarm();
       resolve();
     }, ms);
+    const siblings = noteSleep(timer);
     const expired = (reason: unknown) => {
+      siblings?.delete(timer);
       clearTimeout(timer);
       reject(reason);
     };
@@ -126,7 +131,7 @@ class Repeater implements Owner {
   async #call(): Promise<void> {
     if (this.task.state !== RUNNING) return;
     try {
-      await this.#fn();
+      await callFor(this.task, this.#fn, []);
     } catch (error) {
       return faultUnseen(this.task, error);
     }

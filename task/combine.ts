@@ -1,4 +1,4 @@
-import { checkId, wrongRange, wrongType } from "./check.ts";
+import { checkId, wrongEmpty, wrongType } from "./check.ts";
 import { UnknownTaskError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
@@ -136,7 +136,7 @@ export function race<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<Result
 export function race<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
 export function race(ids: Iterable<TaskId>): Promise<Winner> {
   return combine(ids, (tasks, done) => {
-    if (tasks.length === 0) throw wrongRange("ids", "at least one task", "none");
+    if (tasks.length === 0) throw wrongEmpty("ids", "at least one task", "an empty iterable");
     return new Race(tasks, done);
   });
 }

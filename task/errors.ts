@@ -1,3 +1,5 @@
+import { nameOf, wasIssued } from "./id.ts";
+
 /**
  * The fault of a task that was cancelled.
  *
@@ -36,7 +38,9 @@ export class CancelledError extends Error {
 }
 
 /**
- * Rejects a wait whose `timeout` ran out. What was waited for goes on as before.
+ * Rejects a wait whose `timeout` ran out. What was waited for is as it was, unless it was asked
+ * for that it be cancelled. An operation that has a `timeout` of its own, such as `socket.connect`,
+ * is given up with it, and faults with a `SocketError` of the same code instead.
  *
  * @example Give up waiting, not the task
  * ```ts
@@ -68,8 +72,8 @@ export class TimeoutError extends Error {
 }
 
 /**
- * There is no such task: the ID was never given out, or its result was already
- * claimed, forgotten or dropped as one of too many unclaimed ones.
+ * There is no such task: its result was already claimed, forgotten or dropped as one of too many
+ * unclaimed ones; or the ID is that of a socket, or was never given out. The message says which.
  *
  * @example Await twice
  * ```ts
@@ -95,8 +99,16 @@ export class UnknownTaskError extends Error {
    * @param id The ID that stands for no task.
    */
   constructor(id: number) {
-    super(`Task ${id} not found.`);
+    super(`Task ${id} not found. ${explain(id)}`);
   }
+}
+
+function explain(id: number): string {
+  const name = nameOf(id);
+  if (name !== undefined) return `It is ${name}`;
+  return wasIssued(id)
+    ? "It was claimed or dropped already, or was a socket"
+    : "No such ID was ever given out";
 }
 
 /**

@@ -1,6 +1,7 @@
 import { checkId } from "./check.ts";
 import type { SocketId, TaskId } from "./id.ts";
 import { allTasks, find, runningCount, type Task } from "./record.ts";
+import { since } from "./now.ts";
 import { status, type TaskStatus } from "./status.ts";
 
 /** A snapshot of one task. */
@@ -13,7 +14,7 @@ export interface TaskRecord {
   readonly status: TaskStatus;
   /** The socket it works on, `undefined` if none. */
   readonly socket: SocketId | undefined;
-  /** Milliseconds since it was made. */
+  /** Whole milliseconds since it was made. */
   readonly age: number;
 }
 
@@ -76,7 +77,7 @@ function describe(task: Task): TaskRecord {
     kind: task.kind,
     status: status(task.id),
     socket: task.socket === 0 ? undefined : task.socket,
-    age: performance.now() - task.created,
+    age: since(task.created),
   });
 }
 

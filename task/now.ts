@@ -14,6 +14,11 @@ export function now(): number {
   return time;
 }
 
+/** The whole milliseconds since a time that {@linkcode now} gave. */
+export function since(created: number): number {
+  return Math.round(performance.now() - created);
+}
+
 function forget(): void {
   time = UNKNOWN;
 }

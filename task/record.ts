@@ -22,7 +22,7 @@
  * So a live record is in one place at most, named by its `queue`: the owner's queue of pending
  * work while it runs, if the owner has one; a shelf, always, once it has settled.
  */
-import { nextId } from "./id.ts";
+import { nameIds, nextId } from "./id.ts";
 import { now } from "./now.ts";
 import type { Link, Queue } from "./queue.ts";
 import { nothingHeld, Shelf } from "./shelf.ts";
@@ -124,6 +124,8 @@ let evicting = false;
 
 /** Settled tasks of completion queues: nobody but the queue drops them. */
 const queued = new Shelf(nothingHeld);
+
+nameIds((id) => tasks.get(id) === undefined ? undefined : "a task");
 
 export function find(id: number): Task | undefined {
   return tasks.get(id);

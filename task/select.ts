@@ -1,6 +1,6 @@
 import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { Channel, CLOSED, isReady, type Receiver, receiversOf } from "./channel.ts";
-import { checkId, wrongRange, wrongType } from "./check.ts";
+import { checkId, wrongEmpty, wrongType } from "./check.ts";
 import { UnknownTaskError } from "./errors.ts";
 import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
@@ -81,7 +81,7 @@ type Found = Task | Channel<unknown>;
 
 function resolveSources(sources: readonly Source[]): Found[] | UnknownTaskError {
   if (!Array.isArray(sources)) throw wrongType("sources", "an array", sources);
-  if (sources.length === 0) throw wrongRange("sources", "at least one source", "none");
+  if (sources.length === 0) throw wrongEmpty("sources", "at least one source", "an empty array");
   let missing: UnknownTaskError | undefined;
   const found: Found[] = [];
   for (const source of sources) {

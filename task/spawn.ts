@@ -2,6 +2,7 @@ import { checkFunction, wrongType } from "./check.ts";
 import { noteUnseen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
+import { callFor } from "./sleepers.ts";
 
 /**
  * Runs a function as a task: soon, never inside this call. What it returns, or what the
@@ -11,7 +12,8 @@ import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
  * {@linkcode setFaultHandler}.
  *
  * Cancel safety: cancelled before its turn, the function does not run. Later it cannot be
- * stopped; its result or fault is dropped.
+ * stopped; its result or fault is dropped. A {@linkcode sleep} or {@linkcode timer} that it began
+ * before its first `await` then keeps the process alive no longer; later ones do.
  *
  * State: works on no socket; sockets that the function opened stay open.
  *
@@ -68,7 +70,7 @@ async function run<A extends unknown[]>(
   args: A,
 ): Promise<void> {
   try {
-    complete(task, await fn(...args));
+    complete(task, await callFor(task, fn, args));
   } catch (error) {
     faultUnseen(task, error);
   }

@@ -22,7 +22,17 @@ export function openDescriptors(): number {
   return count;
 }
 
-/** Waits until no more sockets than `before` are open; a leak makes it wait for ever. */
+/** How many descriptors a process may have, as far as one can know. */
+export function descriptorLimit(): number {
+  if (!canCount) return 0;
+  const limits = Deno.readTextFileSync("/proc/self/limits");
+  return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0);
+}
+
+/** Waits until no more sockets than `before` are open; a leak makes it fail. */
 export async function descriptorsBackTo(before: number): Promise<void> {
-  await until(() => openDescriptors() <= before);
+  await until(
+    () => openDescriptors() <= before,
+    `no more than the ${before} sockets from before are open`,
+  );
 }

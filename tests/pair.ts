@@ -58,9 +58,9 @@ export async function unixPair(): Promise<Pair> {
 const certificate = tls.selfsigned(["localhost"]);
 const trust = { ca: certificate.cert };
 
-/** An encrypted connection to a server of Deno's own TLS, or with `certs` to one of Node's. */
+/** An encrypted connection to a server of Node's TLS, or with `native` to one of Deno's own. */
 export async function tlsPair(
-  server: tls.TlsServerOptions = certificate,
+  server: tls.TlsListenOptions = certificate,
   client: tls.TlsClientOptions = trust,
 ): Promise<Pair> {
   const listener = tls.tcpserver("127.0.0.1", 0, server);
@@ -87,7 +87,7 @@ export const transports: readonly Transport[] = [
   { name: "tcp", makePair: tcpPair },
   { name: "unix", makePair: unixPair },
   { name: "tls", makePair: () => tlsPair() },
-  { name: "tls, server of node", makePair: () => tlsPair({ certs: [certificate] }) },
+  { name: "tls, native server", makePair: () => tlsPair({ ...certificate, native: true }) },
   { name: "starttls", makePair: () => starttlsPair() },
   { name: "starttls, both of node", makePair: () => starttlsPair(true) },
 ];

@@ -3,9 +3,20 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { socket, task } from "../mod.ts";
 
-/** Waits, a turn of the event loop at a time, until a condition holds. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
+/**
+ * Waits, a turn of the event loop at a time, until a condition holds. One that never does must not
+ * hang the run: past the limit, in milliseconds, the wait fails and says what it waited for.
+ */
+export async function until(
+  condition: () => boolean,
+  what: string = String(condition),
+  limit: number = 25_000,
+): Promise<void> {
+  const end = performance.now() + limit;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Still not so after ${limit} ms: ${what}`);
+    await turn();
+  }
 }
 
 /** One turn of the event loop: what the system had ready has been dealt with. */

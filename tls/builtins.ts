@@ -1,5 +1,4 @@
 import type * as NodeCrypto from "node:crypto";
-import type * as NodeStream from "node:stream";
 import type * as NodeTimers from "node:timers";
 import type * as NodeTls from "node:tls";
 
@@ -8,6 +7,5 @@ import type * as NodeTls from "node:tls";
 const builtin = <T>(name: string): T => globalThis.process.getBuiltinModule(name) as T;
 
 export const nodeCrypto = (): typeof NodeCrypto => builtin("node:crypto");
-export const nodeStream = (): typeof NodeStream => builtin("node:stream");
 export const nodeTimers = (): typeof NodeTimers => builtin("node:timers");
 export const nodeTls = (): typeof NodeTls => builtin("node:tls");

@@ -1,12 +1,13 @@
 import { awaitTask } from "../task/await.ts";
-import { checkString, wrongRange } from "../task/check.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { checkRemoteHost, checkRemotePort } from "../socket/check.ts";
 import { dial } from "../socket/dial.ts";
+import type { Address } from "../socket/error.ts";
 import { openTcp } from "../socket/tcp.ts";
 import { secureClient } from "./backend.ts";
-import { parseDnsName, parseIp } from "./names.ts";
-import { checkClient, type TlsClientOptions } from "./options.ts";
+import { TlsError } from "./codes.ts";
+import { checkServerName, withoutBrackets } from "./names.ts";
+import { checkClient, type ClientPlan, type TlsClientOptions } from "./options.ts";
 
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.
@@ -14,17 +15,18 @@ import { checkClient, type TlsClientOptions } from "./options.ts";
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
  * @param sni The name to ask the server for, which its certificate must be for; `""` means `host`.
- * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: none),
+ * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000),
  * `signal`, `unsafelyIgnoreHostname`.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
  * `UNABLE_TO_GET_ISSUER_CERT` …; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
  * up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`. A client with a certificate of its
- * own (Node's TLS) is told less: `UNABLE_TO_VERIFY_LEAF_SIGNATURE` for whatever is wrong but the name.
+ * own connects once more, without it, to learn what is wrong with the server's; if that does not
+ * tell, it is `UNABLE_TO_VERIFY_LEAF_SIGNATURE`.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If an argument or option is out of range.
- * @throws {SocketError} If `ca`, `cert` or `key` cannot be used: `CERT_HAS_EXPIRED`,
- * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE` …
+ * @throws {SocketError} If `ca`, `cert` or `key` cannot be used: `ERR_OSSL_X509_KEY_VALUES_MISMATCH`,
+ * `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` …
  *
  * @example Connect to a server by address, with the name on its certificate
  * ```ts
@@ -86,28 +88,52 @@ export function connect(
   sni: string = "",
   options: TlsClientOptions = {},
 ): TaskId<SocketId> {
-  checkRemoteHost(host);
+  host = checkRemoteHost(host);
   checkRemotePort(port);
   const name = checkServerName("sni", sni) ?? withoutBrackets(host);
   const plan = checkClient("connect", options);
   return dial([host, port], plan, async (signal) => {
-    const opened = await openTcp(host, port, true, signal);
-    const { transport, session } = await secureClient(opened.transport, name, plan, signal);
-    return { ...opened, transport, session };
+    const opened = await openTcp(host, port, {}, signal);
+    try {
+      const { transport, session } = await secureClient(opened.transport, name, plan, signal);
+      return { ...opened, transport, session };
+    } catch (cause) {
+      throw await reasonFor(cause, [host, port], name, plan, signal);
+    }
   });
 }
 
-/** A name to verify, as it stands in certificates; `undefined` if it is empty. */
-export function checkServerName(parameter: string, name: string): string | undefined {
-  checkString(parameter, name);
-  if (name === "") return undefined;
-  const bare = withoutBrackets(name);
-  const valid = parseIp(bare) === undefined ? parseDnsName(bare) : bare;
-  if (valid === undefined) throw wrongRange(parameter, "a host name or IP address", name);
-  return valid;
+/** How long a server may take to show its certificate once more, in milliseconds. */
+const PATIENCE = 3000;
+
+/**
+ * Why a server's certificate was refused. Node's TLS, which clients with a certificate of their own
+ * need, tells neither that nor the certificate. So Deno's is asked to look at it: over another
+ * connection to the same host, which does not show the client's certificate and is closed again.
+ */
+async function reasonFor(
+  refused: unknown,
+  address: Address,
+  name: string,
+  plan: ClientPlan,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (!(refused instanceof TlsError) || refused.code !== VAGUE || plan.pair === undefined) {
+    return refused;
+  }
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE);
+  const either = AbortSignal.any([signal, patience.signal]);
+  try {
+    const { transport: carrier } = await openTcp(...address, {}, either);
+    const { transport } = await secureClient(carrier, name, { ...plan, pair: undefined }, either);
+    transport.close(); // it shows another certificate by now
+  } catch (reason) {
+    if (reason instanceof TlsError && /^(CERT|UNABLE|INVALID)_/.test(reason.code)) return reason;
+  } finally {
+    clearTimeout(timer);
+  }
+  return refused;
 }
 
-/** An IPv6 address may be written as in a URL. */
-function withoutBrackets(host: string): string {
-  return host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
-}
+const VAGUE = "UNABLE_TO_VERIFY_LEAF_SIGNATURE";

@@ -3,7 +3,7 @@
 // alternative names as one comma-joined string without quotes, in which a name that holds a comma
 // forges another one (CVE-2021-44532). The bytes cannot be misread that way.
 
-import { CertificateError } from "./certificate_error.ts";
+import { TlsError } from "./codes.ts";
 
 /** The tags in use. `context(n)` is for the rest. */
 export const Tag = {
@@ -43,9 +43,8 @@ export function element(tag: number, ...parts: Uint8Array[]): Uint8Array<ArrayBu
   if (length < 0x80) head.push(length);
   else if (length < 0x100) head.push(0x81, length);
   else if (length < 0x10000) head.push(0x82, length >> 8, length & 0xff);
-  else {throw new RangeError(
-      `Cannot write a DER element: its length is ${length}, the limit is 65535`,
-    );}
+  else if (length < 0x1000000) head.push(0x83, length >> 16, length >> 8 & 0xff, length & 0xff);
+  else throw new RangeError(`Cannot write a DER element of ${length} bytes: the limit is 2 ** 24`);
   return concat([new Uint8Array(head), ...parts]);
 }
 
@@ -97,7 +96,7 @@ export function elements(bytes: Uint8Array): Element[] {
     let from = at + 2;
     if (length >= 0x80) {
       const size = length & 0x7f;
-      // 0x80 would be BER's indefinite length; four bytes are far more than any certificate has.
+      // 0x80 would be BER's indefinite length; three bytes are far more than any certificate needs.
       if (size === 0 || size > 3) throw broken();
       length = 0;
       for (let i = 0; i < size; i++) length = length * 256 + bytes[from++];
@@ -135,9 +134,6 @@ export function readTime({ tag, value }: Element): Date {
 }
 
 /** The error for bytes that are not the DER they should be. */
-export function broken(): CertificateError {
-  return new CertificateError(
-    "ERR_OSSL_ASN1_PARSE_ERROR",
-    "Cannot read the certificate: it is garbled",
-  );
+export function broken(): TlsError {
+  return new TlsError("ERR_OSSL_ASN1_PARSE_ERROR", "bytes are not the DER that they should be");
 }

@@ -11,6 +11,7 @@ import * as framing from "../socket/framing.ts";
 import { faulted, findListener, findStream } from "../socket/lookup.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
+import * as finishing from "../socket/finish.ts";
 import * as serving from "../socket/serve.ts";
 
 /**
@@ -41,7 +42,7 @@ import * as serving from "../socket/serve.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  const objection = objectionTo("accept", server);
+  const objection = objectionTo("accept", server, "server");
   return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
 }
 
@@ -69,7 +70,7 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  const objection = objectionTo("hasconnection", server);
+  const objection = objectionTo("hasconnection", server, "server");
   if (objection !== undefined) throw objection;
   return accepting.hasconnection(server);
 }
@@ -104,7 +105,7 @@ export function hasconnection(server: SocketId): boolean {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recv(id: SocketId, max?: number): TaskId<Uint8Array> {
+export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recv", id);
   if (objection === undefined) return receiving.recv(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -178,7 +179,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recvExact(id: SocketId, n: number): TaskId<Uint8Array> {
+export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvExact", id);
   if (objection === undefined) return framing.recvExact(id, n);
   framing.checkCount(n);
@@ -220,7 +221,7 @@ export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
   options?: framing.UntilOptions,
-): TaskId<Uint8Array> {
+): TaskId<Uint8Array<ArrayBuffer>> {
   const objection = objectionTo("recvUntil", id);
   if (objection === undefined) return framing.recvUntil(id, delimiter, options);
   framing.checkDelimiter(delimiter);
@@ -290,7 +291,7 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function peek(id: SocketId, max?: number): Uint8Array | undefined {
+export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | undefined {
   const objection = objectionTo("peek", id);
   if (objection === undefined) return receiving.peek(id, max);
   if (max !== undefined) receiving.checkMax(max);
@@ -334,8 +335,7 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.send`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.send`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -369,8 +369,7 @@ export function send(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: a write that has not begun sends nothing; one that has begun still goes out whole.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.write`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.write`, with the same codes.
  *
  * @param id An encrypted connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
@@ -405,8 +404,7 @@ export function write(id: SocketId, data: Uint8Array | string): TaskId<number> {
  * Cancel safety: cancelled before its turn, the sending side stays open.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.shutdown`, with the same codes.
  *
  * @param id An encrypted connection.
  * @returns The task, Completed when the end has been sent.
@@ -433,15 +431,55 @@ export function shutdown(id: SocketId): TaskId<void> {
 }
 
 /**
+ * Closes an encrypted connection gently, as `socket.finish`: sends what is queued, then close_notify,
+ * receives and drops until the peer has ended, then closes.
+ *
+ * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended.
+ *
+ * State: of an encrypted connection: → closed. Faults `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF`
+ * if the peer does not end with close_notify (closed all the same), otherwise as `socket.finish`.
+ *
+ * @param id An encrypted connection.
+ * @param options `timeout` in milliseconds (default: 5000).
+ * @returns The task, Completed when the peer has ended and the connection is closed.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `timeout` is out of range.
+ *
+ * @example Say good-bye
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(client, "good-bye");
+ * const finishing = tls.finish(client);
+ * assertEquals((await task.await(tls.recv(peer))).length, 8);
+ * await task.all([finishing, tls.finish(peer)]);
+ * tls.close(server);
+ * ```
+ */
+export function finish(id: SocketId, options: finishing.FinishOptions = {}): TaskId<void> {
+  finishing.checkFinish(options);
+  const objection = objectionTo("finish", id);
+  return objection === undefined ? finishing.finish(id, options) : faulted("finish", id, objection);
+}
+
+/**
  * Accepts for ever and runs a handler for each connection: as `socket.serve`, for encrypted ones, which
  * it is given when their handshake is finished.
  *
- * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds.
+ * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds, then closes
+ * what is left.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.serve`.
  *
  * @param server A TLS listener.
- * @param handler What to do with each connection; it is given its ID and runs as a task.
+ * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as a
+ * task.
  * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
  * @returns The task, which goes on until it is cancelled or the listener closed.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
@@ -467,15 +505,15 @@ export function serve(
   handler: serving.Handler,
   options?: serving.ServeOptions,
 ): TaskId<void> {
-  const objection = objectionTo("serve", server);
+  const objection = objectionTo("serve", server, "server");
   if (objection === undefined) return serving.serve(server, handler, options);
   serving.checkServe(handler, options ?? {});
   return faulted("serve", server, objection);
 }
 
 /** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
-function objectionTo(op: string, id: SocketId): SocketError | undefined {
-  checkId("id", id);
+function objectionTo(op: string, id: SocketId, name = "id"): SocketError | undefined {
+  checkId(name, id);
   const stream = findStream(id);
   if (stream !== undefined) {
     return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");

@@ -1,15 +1,13 @@
 import { checkId } from "../task/check.ts";
 import type { SocketId } from "../task/id.ts";
-import { addressOf } from "../socket/address.ts";
 import { checkHost, checkPort } from "../socket/check.ts";
-import { translate } from "../socket/error.ts";
 import { Listener } from "../socket/listener.ts";
 import { getListener } from "../socket/lookup.ts";
-import { NativeSource, NodeSource, TlsAcceptor } from "./acceptor.ts";
-import { isNative } from "./backend.ts";
+import { TlsAcceptor } from "./acceptor.ts";
+import { openSource } from "./backend.ts";
 import { type CheckedPair, checkPair } from "./certificate.ts";
 import { parseDnsName, parseIp } from "./names.ts";
-import { checkPairs, checkServer, type TlsListenOptions } from "./options.ts";
+import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./options.ts";
 import type { CertificatePair } from "./x509.ts";
 import { selfsigned } from "./selfsigned.ts";
 
@@ -20,20 +18,21 @@ import { selfsigned } from "./selfsigned.ts";
  * ::1 and `host`: for development only. A client trusts it that lists {@linkcode certificate} in its
  * `ca`.
  *
- * One certificate is served by Deno's own TLS, a list by Node's: that one is slower, but chooses by
- * name, takes other certificates without a gap, and is rid of a silent client at once, where Deno's
- * keeps the system's connection until the client goes.
+ * A client that has not said what it wants costs a small buffer and its descriptor, until its time is
+ * up or `maxHandshakes` others have come. `native` trades completeness for speed.
  *
  * @param host The address to listen on, as for `socket.tcpserver`.
  * @param port The port, 0 for any free one: `getlocal` tells which.
  * @param options The backlog, default 128; or a bag with `cert` and `key`, or `certs`; `alpn`,
  * `ca` and `requestCert` to demand client certificates, `handshakeTimeout` in milliseconds (default:
- * 10,000), `backlog`.
+ * 10,000), `maxHandshakes` (default: 1,000), `backlog`, `proxyProtocol`,
+ * `native`.
  * @returns The listener, which listens already.
- * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {TypeError} If an argument has the wrong type, an option is unknown or does not go with
+ * `native`.
  * @throws {RangeError} If an argument or option is out of range.
  * @throws {SocketError} Those of `socket.tcpserver`; if a certificate cannot be used:
- * `CERT_HAS_EXPIRED`, `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE` …
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` …
  *
  * @example Listen with a development certificate
  * ```ts
@@ -55,21 +54,14 @@ export function tcpserver(
   port: number,
   options: number | TlsListenOptions = {},
 ): SocketId {
-  checkHost(host);
+  host = checkHost(host);
   checkPort(port);
   if (typeof options === "number") options = { backlog: options };
-  const plan = checkServer("listen", options, ["backlog"]);
-  const place = { hostname: host || "0.0.0.0", port, backlog: options.backlog ?? 128 };
+  const plan = checkServer("listen", options, LISTENER);
+  const { backlog = 128, proxyProtocol = false } = options;
   const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];
-  try {
-    const source = isNative(plan)
-      ? new NativeSource(place, plan, pairs[0])
-      : new NodeSource(place, plan, pairs);
-    const acceptor = new TlsAcceptor(source, plan.handshakeTimeout);
-    return new Listener(acceptor, addressOf(source.addr)).id;
-  } catch (cause) {
-    throw translate(cause, "listen", { local: [place.hostname, port] });
-  }
+  const source = openSource({ host, port, backlog, proxyProtocol }, plan, pairs);
+  return new Listener(new TlsAcceptor(source, plan), source.local).id;
 }
 
 /**
@@ -93,23 +85,20 @@ export function tcpserver(
  * ```
  */
 export function certificate(server: SocketId): string {
-  return acceptorOf("certificate", server).cert;
+  return acceptorOf("certificate", server)[1].source.pairs[0].cert;
 }
 
 /**
- * Replaces the certificates of a listener. Connections that are open, and handshakes under way, go
- * on as they began.
- *
- * A listener that was given `certs` changes them without a gap. One that was given `cert` and `key`, or
- * nothing, is Deno's, which keeps its certificate: another listener takes its place on the same port
- * at once, and a client that connects at that very moment may be refused or reset.
+ * Replaces the certificates of a listener, all at once and without a gap. Connections that are open,
+ * and handshakes under way, go on as they began.
  *
  * @param server A TLS listener.
  * @param certs One certificate with its key, or a list as for `tcpserver`.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If the list is empty.
  * @throws {SocketError} If a certificate cannot be used, and then the old ones stay; `EBADF`,
- * `EOPNOTSUPP`, `EPROTO` as for {@linkcode certificate}.
+ * `EOPNOTSUPP`, `EPROTO` as for {@linkcode certificate}; `EOPNOTSUPP` for a listener that is
+ * `native`, too.
  *
  * @example Renew a certificate
  * ```ts
@@ -125,13 +114,15 @@ export function certificate(server: SocketId): string {
  */
 export function setcerts(server: SocketId, certs: CertificatePair | CertificatePair[]): void {
   const pairs = checkPairs("setcerts", Array.isArray(certs) ? certs : [certs]);
-  acceptorOf("setcerts", server).replace(pairs);
+  const [listener, { source }] = acceptorOf("setcerts", server);
+  if (source.replace(pairs)) return;
+  throw listener.fail("EOPNOTSUPP", "setcerts", "a native listener keeps its certificate");
 }
 
-function acceptorOf(op: string, server: SocketId): TlsAcceptor {
+function acceptorOf(op: string, server: SocketId): [Listener, TlsAcceptor] {
   checkId("server", server);
   const listener = getListener(op, server);
-  if (listener.acceptor instanceof TlsAcceptor) return listener.acceptor;
+  if (listener.acceptor instanceof TlsAcceptor) return [listener, listener.acceptor];
   throw listener.fail("EPROTO", op, "listener is not encrypted");
 }
 

@@ -5,7 +5,8 @@
  * A TLS socket is a socket: `socket.recv`, `socket.send`, `socket.close` and the rest work on it too.
  * The calls of this package work on nothing else, so that nothing is sent in clear by mistake.
  *
- * Servers are verified, with the system's authorities and those in `ca`. TLS 1.2 and 1.3.
+ * Servers are verified, with the authorities that Deno trusts (its own list; the system's if the
+ * environment says `DENO_TLS_CA_STORE=system`) and those in `ca`. TLS 1.2 and 1.3.
  *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
@@ -18,7 +19,7 @@
  * `ERR_TLS_CERT_ALTNAME_INVALID` (another name), `UNABLE_TO_GET_ISSUER_CERT` (nobody trusted vouches
  * for it) and others as Node names them; `ERR_SSL_…_ALERT_…` for what the peer objected to; `EPROTO` for
  * what is not TLS; `ETIMEDOUT` for a handshake that took too long; `EUNEXPECTEDEOF` for a stream that
- * was cut without close_notify.
+ * was cut without close_notify. The number of a code that only TLS has is 71, that of `EPROTO`.
  *
  * @example An encrypted echo
  * ```ts
@@ -45,6 +46,7 @@ export { certificate, setcerts, tcpserver } from "./listen.ts";
 export { connect, tcpconnect } from "./connect.ts";
 export {
   accept,
+  finish,
   hasconnection,
   peek,
   recv,
@@ -65,13 +67,24 @@ export { info } from "./info.ts";
 export { selfsigned } from "./selfsigned.ts";
 export type { PeerCertificate, TlsInfo } from "./session.ts";
 export type {
+  CertificateList,
   CertificatePair,
+  OwnCertificate,
+  ServerCertificate,
   StarttlsClientOptions,
+  StarttlsClientSettings,
+  StarttlsOptions,
+  StarttlsServerOptions,
+  StarttlsServerSettings,
   TlsClientOptions,
+  TlsClientSettings,
   TlsListenOptions,
+  TlsListenSettings,
   TlsServerOptions,
+  TlsServerSettings,
 } from "./options.ts";
 export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
 export type { Side } from "../socket/stream.ts";
 export type { UntilOptions } from "../socket/framing.ts";
-export type { Handler, ServeOptions } from "../socket/serve.ts";
+export type { FinishOptions } from "../socket/finish.ts";
+export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";

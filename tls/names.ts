@@ -2,6 +2,8 @@
 // for (SNI). The matching is RFC 6125's as browsers apply it: letter case does not count, `*`
 // stands for exactly one whole label, the left-most.
 
+import { checkString, wrongRange } from "../task/check.ts";
+
 /**
  * Does the certificate name `pattern` cover `serverName`?
  *
@@ -75,10 +77,25 @@ export function parseDnsName(text: string): string | undefined {
   const label = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?";
   // All digits at the end is a mistyped IP address (RFC 3696), not a name.
   if (
-    name.length > 251 || !new RegExp(`^(${label}\\.)*${label}$`).test(name) ||
+    wildcard.length + name.length > 253 || !new RegExp(`^(${label}\\.)*${label}$`).test(name) ||
     /(^|\.)\d+$/.test(name)
   ) return undefined;
   return wildcard + name;
+}
+
+/** A name to verify, as it stands in certificates; `undefined` if it is empty. */
+export function checkServerName(parameter: string, name: string): string | undefined {
+  checkString(parameter, name);
+  if (name === "") return undefined;
+  const bare = withoutBrackets(name);
+  const valid = parseIp(bare) === undefined ? parseDnsName(bare) : bare;
+  if (valid === undefined) throw wrongRange(parameter, "a host name or IP address", name);
+  return valid;
+}
+
+/** An IPv6 address may be written as in a URL. */
+export function withoutBrackets(host: string): string {
+  return host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
 }
 
 function canonical(name: string): string {

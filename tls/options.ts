@@ -6,30 +6,44 @@ import {
   checkSignal,
   checkString,
   checkTimeout,
+  wrongEmpty,
   wrongRange,
   wrongType,
 } from "../task/check.ts";
-import { failure } from "../socket/error.ts";
+import { CONNECT_TIMEOUT } from "../socket/dial.ts";
+import { translate } from "../socket/error.ts";
 import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
-import { CertificateError } from "./certificate_error.ts";
+import { TlsError } from "./codes.ts";
 import type { CertificatePair } from "./x509.ts";
 
 export type { CertificatePair };
 
-/** How a client secures its connection. */
-export interface TlsClientOptions {
-  /** Certificates to trust besides the system's: PEM, each text one or several. */
-  ca?: string | string[];
-  /** The client's own certificate, PEM, for a server that asks for one; with `key`. */
-  cert?: string;
-  /** The private key of `cert`, PEM. */
-  key?: string;
+/** A certificate of one's own: both halves, or none. */
+export type OwnCertificate = CertificatePair | { cert?: undefined; key?: undefined };
+
+/** Several certificates, chosen by the name that the client asks for; the first is the default. */
+export interface CertificateList {
+  /** The certificates, at least one. */
+  certs: readonly CertificatePair[];
+  /** Given in `certs`. */
+  cert?: undefined;
+  /** Given in `certs`. */
+  key?: undefined;
+}
+
+/** A server's certificate, followed by its intermediate ones, or several. */
+export type ServerCertificate = (CertificatePair & { certs?: undefined }) | CertificateList;
+
+/** How a client secures its connection, besides its own certificate. */
+export interface TlsClientSettings {
+  /** Certificates to trust besides those that Deno trusts: PEM, each text one or several. */
+  ca?: string | readonly string[];
   /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
-  alpn?: string[];
+  alpn?: readonly string[];
   /**
    * The longest that it may take until the handshake is done, in milliseconds.
    *
-   * @default {Infinity}
+   * @default {30_000}
    */
   timeout?: number;
   /** Gives up, with the signal's reason, when it aborts. */
@@ -42,28 +56,37 @@ export interface TlsClientOptions {
   unsafelyIgnoreHostname?: boolean;
 }
 
-/** How a client upgrades a connection. */
-export interface StarttlsClientOptions extends TlsClientOptions {
+/**
+ * How a client secures its connection; with `cert` and `key`, its own certificate for a server that
+ * asks for one.
+ */
+export type TlsClientOptions = TlsClientSettings & OwnCertificate;
+
+/** How the client's side upgrades a connection, besides its own certificate. */
+export interface StarttlsClientSettings extends TlsClientSettings {
   /**
    * The name that the server's certificate must be for.
    *
    * @default {the host that was connected to}
    */
   host?: string;
+  /**
+   * The side of the handshake to take.
+   *
+   * @default {the connection's: the client is who connected}
+   */
+  side?: "client";
 }
 
-/** How a server secures a connection. */
-export interface TlsServerOptions {
-  /** The server's certificate, PEM, followed by its intermediate ones; with `key`. */
-  cert?: string;
-  /** The private key of `cert`, PEM. */
-  key?: string;
-  /** Several certificates, chosen by the name that the client asks for; the first is the default. */
-  certs?: CertificatePair[];
+/** How the client's side upgrades a connection. */
+export type StarttlsClientOptions = StarttlsClientSettings & OwnCertificate;
+
+/** How a server secures a connection, besides its certificate. */
+export interface TlsServerSettings {
   /** The application protocols to accept, the preferred one first. */
-  alpn?: string[];
+  alpn?: readonly string[];
   /** Whom to trust as the issuer of a client's certificate, PEM; with `requestCert`. */
-  ca?: string | string[];
+  ca?: string | readonly string[];
   /**
    * Refuses clients without a certificate that is trusted.
    *
@@ -78,8 +101,54 @@ export interface TlsServerOptions {
   handshakeTimeout?: number;
 }
 
+/** How a server secures a connection; a listener needs no certificate for development. */
+export type TlsServerOptions =
+  & TlsServerSettings
+  & (ServerCertificate | { cert?: undefined; key?: undefined; certs?: undefined });
+
+/** How the server's side upgrades a connection, besides its certificate. */
+export interface StarttlsServerSettings extends TlsServerSettings {
+  /**
+   * The side of the handshake to take.
+   *
+   * @default {the connection's: the server is who accepted}
+   */
+  side?: "server";
+}
+
+/** How the server's side upgrades a connection. */
+export type StarttlsServerOptions = StarttlsServerSettings & ServerCertificate;
+
+/** How to upgrade a connection, from either side. */
+export type StarttlsOptions = StarttlsClientOptions | StarttlsServerOptions;
+
 /** How to listen for TLS connections. */
-export interface TlsListenOptions extends TlsServerOptions {
+export interface TlsListenSettings extends TlsServerSettings {
+  /**
+   * Serves by Deno's own TLS, with about half the CPU time. It has one certificate, which cannot be
+   * replaced ({@linkcode setcerts} throws `EOPNOTSUPP`), and takes neither `requestCert` nor
+   * `proxyProtocol` nor `maxHandshakes`. Nagle's algorithm is on: a send that follows another one, a turn or more later,
+   * waits until the peer has acknowledged the first, which may take 40 ms; sends of one turn are
+   * joined. And a client that does not finish its handshake keeps its descriptor until it goes, whatever
+   * `handshakeTimeout` says: not for servers that strangers can reach.
+   *
+   * @default {false}
+   */
+  native?: boolean;
+  /**
+   * How many clients may be connected that have not sent their ClientHello, 1 to 2³²−1: past that, the one
+   * that has been silent longest is dropped.
+   *
+   * @default {1000}
+   */
+  maxHandshakes?: number;
+  /**
+   * Whether every connection must begin with a PROXY header, as for `socket.tcpserver`; the handshake
+   * follows it, and both must be over within `handshakeTimeout`.
+   *
+   * @default {false}
+   */
+  proxyProtocol?: boolean;
   /**
    * How many connections the system lets wait for an accept, 1 to 65535.
    *
@@ -88,8 +157,30 @@ export interface TlsListenOptions extends TlsServerOptions {
   backlog?: number;
 }
 
-const CLIENT = ["ca", "cert", "key", "alpn", "timeout", "signal", "unsafelyIgnoreHostname"];
-const SERVER = ["cert", "key", "certs", "alpn", "ca", "requestCert", "handshakeTimeout"];
+/** How to listen for TLS connections, and with which certificate. */
+export type TlsListenOptions = TlsListenSettings & TlsServerOptions;
+
+export const CLIENT: readonly string[] = [
+  "ca",
+  "cert",
+  "key",
+  "alpn",
+  "timeout",
+  "signal",
+  "unsafelyIgnoreHostname",
+];
+export const SERVER: readonly string[] = [
+  "cert",
+  "key",
+  "certs",
+  "alpn",
+  "ca",
+  "requestCert",
+  "handshakeTimeout",
+];
+
+/** What only a listener has. */
+export const LISTENER: readonly string[] = ["backlog", "native", "maxHandshakes", "proxyProtocol"];
 
 /** Options of a client that were checked. */
 export interface ClientPlan {
@@ -105,29 +196,28 @@ export interface ClientPlan {
 export interface ServerPlan {
   /** None if none was given. */
   readonly pairs: CheckedPair[];
-  /** Whether they were given as a list, which may be replaced. */
-  readonly listed: boolean;
+  readonly native: boolean;
   readonly alpn: string[] | undefined;
   /** The issuers of client certificates; `undefined` if none is asked for. */
   readonly clientCa: string[] | undefined;
   readonly handshakeTimeout: number;
+  readonly maxHandshakes: number;
 }
 
 export function checkClient(
   op: string,
-  options: StarttlsClientOptions,
+  options: TlsClientOptions,
   known: readonly string[] = [],
 ): ClientPlan {
   checkOptions(options, [...known, ...CLIENT]);
-  const { alpn, timeout = Infinity, signal, unsafelyIgnoreHostname = false } = options;
+  const { alpn, timeout = CONNECT_TIMEOUT, signal, unsafelyIgnoreHostname = false } = options;
   checkTimeout("timeout", timeout);
   if (signal !== undefined) checkSignal("signal", signal);
   checkBoolean("unsafelyIgnoreHostname", unsafelyIgnoreHostname);
-  checkAlpn(alpn);
   return {
     ca: checkCa(op, options.ca) ?? [],
     pair: checkCertAndKey(op, options),
-    alpn,
+    alpn: checkAlpn(alpn),
     timeout,
     signal,
     ignoreHostname: unsafelyIgnoreHostname,
@@ -141,10 +231,13 @@ export function checkServer(
 ): ServerPlan {
   checkOptions(options, [...known, ...SERVER]);
   const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog } = options;
+  const { native = false, maxHandshakes, proxyProtocol = false } = options;
   checkBoolean("requestCert", requestCert);
   checkTimeout("handshakeTimeout", handshakeTimeout);
   if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
-  checkAlpn(alpn);
+  checkBoolean("native", native);
+  checkBoolean("proxyProtocol", proxyProtocol);
+  if (maxHandshakes !== undefined) checkInteger("maxHandshakes", maxHandshakes, 1, 2 ** 32 - 1);
   const pair = checkCertAndKey(op, options);
   if (pair !== undefined && certs !== undefined) {
     throw new TypeError('Give either "cert" and "key" or "certs", not both');
@@ -153,18 +246,37 @@ export function checkServer(
   if (ca !== undefined && !requestCert) {
     throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
   }
+  if (native) checkNative(options);
   return {
     pairs: pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair],
-    listed: certs !== undefined,
-    alpn,
+    native,
+    alpn: checkAlpn(alpn),
     clientCa: requestCert ? ca ?? [] : undefined,
     handshakeTimeout,
+    maxHandshakes: maxHandshakes ?? 1000,
   };
+}
+
+/** What Deno's own TLS cannot serve. */
+function checkNative(
+  { requestCert, certs, maxHandshakes, proxyProtocol }: TlsListenOptions,
+): void {
+  const cannot = requestCert
+    ? '"requestCert"'
+    : proxyProtocol
+    ? '"proxyProtocol"'
+    : certs !== undefined && certs.length > 1
+    ? "more than one certificate"
+    : maxHandshakes !== undefined
+    ? '"maxHandshakes"'
+    : undefined;
+  if (cannot === undefined) return;
+  throw new TypeError(`Deno's own TLS knows no ${cannot}: leave "native" out`);
 }
 
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {
   if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
-  if (certs.length === 0) throw wrongRange("certs", "at least one certificate", "none");
+  if (certs.length === 0) throw wrongEmpty("certs", "at least one certificate", "an empty array");
   return certs.map((pair) => {
     checkOptions(pair, ["cert", "key"]);
     return certified(op, () => checkPair(pair));
@@ -198,8 +310,8 @@ function checkCa(op: string, ca: unknown): string[] | undefined {
   });
 }
 
-function checkAlpn(alpn: unknown): void {
-  if (alpn === undefined) return;
+function checkAlpn(alpn: unknown): string[] | undefined {
+  if (alpn === undefined) return undefined;
   if (!Array.isArray(alpn)) throw wrongType("alpn", "an array of strings", alpn);
   for (const protocol of alpn) {
     checkString("alpn", protocol);
@@ -207,6 +319,7 @@ function checkAlpn(alpn: unknown): void {
       throw wrongRange("alpn", "protocol names of 1 to 255 bytes", protocol);
     }
   }
+  return [...alpn];
 }
 
 /** A certificate that cannot be used is a failure with a code. */
@@ -214,7 +327,6 @@ function certified<T>(op: string, check: () => T): T {
   try {
     return check();
   } catch (cause) {
-    if (!(cause instanceof CertificateError)) throw cause;
-    throw failure(cause.code, op, { text: cause.message, cause });
+    throw cause instanceof TlsError ? translate(cause, op, {}) : cause;
   }
 }

@@ -1,11 +1,6 @@
 /** What is known of an encrypted connection. */
-import type {
-  DetailedPeerCertificate,
-  PeerCertificate as NodeCertificate,
-  TLSSocket,
-} from "node:tls";
+import type { DetailedPeerCertificate, PeerCertificate as NodeCertificate } from "node:tls";
 import type { Session } from "../socket/stream.ts";
-import { explain } from "./codes.ts";
 
 /** The certificate that the peer showed. */
 export interface PeerCertificate {
@@ -46,64 +41,8 @@ export interface TlsSession extends Session {
   info(): TlsInfo;
 }
 
-/** A session of Deno's own TLS, which tells little. */
-export class NativeSession implements TlsSession {
-  readonly explain = explain;
-  readonly #conn: Deno.TlsConn;
-  readonly #alpn: string | null;
-  readonly #sni: string | null;
-
-  constructor(conn: Deno.TlsConn, alpn: string | null, sni: string | null) {
-    this.#conn = conn;
-    this.#alpn = alpn;
-    this.#sni = sni;
-  }
-
-  info(): TlsInfo {
-    return {
-      protocol: null,
-      cipher: null,
-      alpn: this.#alpn,
-      sni: this.#sni,
-      peerCertificate: describe(certificateOf(this.#conn)),
-    };
-  }
-}
-
-/** A session of Node's TLS. */
-export class NodeSession implements TlsSession {
-  readonly explain = explain;
-  readonly #socket: TLSSocket;
-
-  constructor(socket: TLSSocket) {
-    this.#socket = socket;
-  }
-
-  info(): TlsInfo {
-    const socket = this.#socket as TLSSocket & { servername?: string | false };
-    return {
-      protocol: socket.getProtocol(),
-      cipher: socket.getCipher()?.name ?? null,
-      alpn: socket.alpnProtocol || null,
-      sni: socket.servername || null,
-      peerCertificate: describe(socket.getPeerCertificate()),
-    };
-  }
-}
-
-/**
- * Deno shows the peer's certificate only to its `node:tls`, by a method under a symbol. Should it be
- * gone one day, the certificate is `null`.
- */
-function certificateOf(conn: Deno.TlsConn): NodeCertificate | undefined {
-  const prototype = Object.getPrototypeOf(conn);
-  const key = Object.getOwnPropertySymbols(prototype)
-    .find(({ description }) => description === "getPeerCertificate");
-  if (key === undefined) return undefined;
-  return (conn as unknown as Record<symbol, () => NodeCertificate | undefined>)[key]() ?? undefined;
-}
-
-function describe(
+/** A certificate as Node describes it, as ours. */
+export function describe(
   certificate: NodeCertificate | DetailedPeerCertificate | null | undefined,
 ): PeerCertificate | null {
   if (!certificate?.raw) return null;

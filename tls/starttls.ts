@@ -15,27 +15,32 @@
  *   it is when the task is cancelled or its time is up.
  */
 import { Bound } from "../task/bound.ts";
-import { checkOptions } from "../task/check.ts";
+import { checkOptions, checkString, wrongRange } from "../task/check.ts";
 import { TimeoutError } from "../task/errors.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
 import { faulted, findStream, refuse } from "../socket/lookup.ts";
-import type { Stream, Transport, Upgrading } from "../socket/stream.ts";
-import { NodeServer, secureClient, type Secured } from "./backend.ts";
+import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
+import { secureClient, secureServer } from "./backend.ts";
 import { TlsError } from "./codes.ts";
-import { checkServerName } from "./connect.ts";
+import { checkServerName } from "./names.ts";
 import type { Preface } from "./node.ts";
+import type { Secured } from "./secured.ts";
 import {
   checkClient,
   checkServer,
+  CLIENT,
+  SERVER,
   type StarttlsClientOptions,
-  type TlsServerOptions,
+  type StarttlsOptions,
+  type StarttlsServerOptions,
 } from "./options.ts";
 
 /**
- * Upgrades a connected plain socket to TLS, in place: the ID stays the same. Given a certificate
- * (`cert` and `key` with no `host`, or `certs`) it is the server's side of the handshake, else the
- * client's. Receives and sends called meanwhile wait for it.
+ * Upgrades a connected plain socket to TLS, in place: the ID stays the same. The side of the
+ * handshake is the connection's, as `getside` tells it: who connected is the client, whether it shows
+ * a certificate or not. `side` says otherwise (the one that is connected to by an FTP server is the
+ * server). Receives and sends called meanwhile wait for it.
  *
  * Cancel safety: a handshake cannot be undone: cancelling, or running out of time, closes the socket.
  *
@@ -44,15 +49,16 @@ import {
  * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
  * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
- * these change nothing. Every other failure closes the socket: `EPROTO` for bytes in clear that came
+ * `EPIPE` after a `shutdown`, since a handshake takes both directions; these change nothing. Every
+ * other failure closes the socket: `EPROTO` for bytes in clear that came
  * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
  *
  * @param id A connection.
  * @param options As the client: `host` (default: the one that was connected to), `ca`, `cert` and
  * `key`, `alpn`, `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
- * `key`; `alpn`, `ca`, `requestCert`, `handshakeTimeout` (default: 10,000 ms).
+ * `key`; `alpn`, `ca`, `requestCert`, `handshakeTimeout` (default: 10,000 ms). As either: `side`.
  * @returns The task; its result is `true`.
- * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {TypeError} If an argument has the wrong type, or an option is unknown or of the other side.
  * @throws {RangeError} If an option is out of range.
  * @throws {SocketError} If `ca`, `cert` or `key` cannot be used.
  *
@@ -73,13 +79,13 @@ import {
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function starttls(
-  id: SocketId,
-  options: StarttlsClientOptions | TlsServerOptions = {},
-): TaskId<true> {
-  const plan = isServer(options) ? serverPlan(options) : clientPlan(options);
+export function starttls(id: SocketId, options: StarttlsOptions = {}): TaskId<true> {
   const stream = findStream(id);
+  const side = checkSide(options, stream?.side);
   if (stream === undefined) return refuse("starttls", id);
+  const plan = side === "server"
+    ? serverPlan(options as StarttlsServerOptions)
+    : clientPlan(options as StarttlsClientOptions);
   const fail = (code: string, text?: string) =>
     faulted("starttls", id, stream.fail(code, "starttls", text));
   if (stream.session !== undefined) return fail("EISCONN", "connection is encrypted already");
@@ -104,29 +110,57 @@ interface Plan {
   ): Promise<Secured>;
 }
 
-function isServer(
-  options: StarttlsClientOptions | TlsServerOptions,
-): options is TlsServerOptions {
-  checkOptions(options, Object.keys(options ?? {}));
-  return "certs" in options || "requestCert" in options || "handshakeTimeout" in options ||
-    ("cert" in options && !("host" in options));
+/** The options that one side has. */
+const OPTIONS: Record<Side, readonly string[]> = {
+  client: ["side", "host", ...CLIENT],
+  server: ["side", ...SERVER],
+};
+
+/** Which side to take; every option must be one of that side's. */
+function checkSide(
+  options: StarttlsOptions,
+  ofConnection: Side | undefined,
+): Side | undefined {
+  checkOptions(options, [...new Set([...OPTIONS.client, ...OPTIONS.server])]);
+  if (options.side !== undefined) {
+    checkString("side", options.side);
+    if (!Object.hasOwn(OPTIONS, options.side)) {
+      throw wrongRange("side", '"client" or "server"', options.side);
+    }
+  }
+  const side = options.side ?? ofConnection;
+  if (side === undefined) return undefined; // there is no connection
+  const other = side === "client" ? "server" : "client";
+  const foreign = Object.keys(options).find((name) => !OPTIONS[side].includes(name));
+  if (foreign !== undefined) {
+    throw new TypeError(
+      `Option "${foreign}" is the ${other}'s: ` +
+        (options.side === undefined
+          ? `this end is the ${side}, since it ${
+            side === "client" ? "connected" : "was accepted"
+          }; give side: "${other}" to take the other side of the handshake`
+          : `side is "${side}"`),
+    );
+  }
+  return side;
 }
 
-function serverPlan(options: TlsServerOptions): Plan {
-  const plan = checkServer("starttls", options);
-  if (plan.pairs.length === 0) throw new TypeError('Give "certs", or "cert" and "key"');
+function serverPlan(options: StarttlsServerOptions): Plan {
+  const plan = checkServer("starttls", options, ["side"]);
+  if (plan.pairs.length === 0) {
+    throw new TypeError('The server needs a certificate: give "cert" and "key", or "certs"');
+  }
   return {
     timeout: plan.handshakeTimeout,
-    objection: (buffered) =>
-      looksLikeHello(buffered) ? undefined : "received clear text where a handshake was expected",
-    secure: (_stream, carrier, signal, preface) =>
-      new NodeServer(plan, plan.pairs).secure(carrier, signal, preface),
+    objection: () => undefined, // what was received must be a ClientHello: it is read as one
+    secure: (_stream, carrier, signal, preface) => secureServer(carrier, plan, signal, preface),
   };
 }
 
 function clientPlan(options: StarttlsClientOptions): Plan {
-  const plan = checkClient("starttls", options, ["host"]);
-  const name = checkServerName("host", options.host ?? "");
+  const plan = checkClient("starttls", options, OPTIONS.client);
+  const { host = "" } = options;
+  const name = checkServerName("host", host);
   return {
     timeout: plan.timeout,
     signal: plan.signal,
@@ -137,11 +171,6 @@ function clientPlan(options: StarttlsClientOptions): Plan {
     secure: (stream, carrier, signal, preface) =>
       secureClient(carrier, name ?? stream.host ?? stream.remote[0], plan, signal, preface),
   };
-}
-
-/** Whether these may be the first bytes of a ClientHello: a handshake record of SSL 3 or TLS. */
-function looksLikeHello(bytes: Uint8Array): boolean {
-  return (bytes.length < 1 || bytes[0] === 0x16) && (bytes.length < 2 || bytes[1] === 0x03);
 }
 
 /** Stands in for the transport while it is exchanged. The halves stand still, so nothing calls it. */
@@ -166,9 +195,7 @@ class Upgrade implements Owner, Upgrading {
     this.#plan = plan;
     this.#bound = new Bound(this, "starttls", plan);
     stream.upgrade = this;
-    const carrier = stream.transport;
-    stream.transport = NOWHERE;
-    this.#exchange(carrier);
+    this.#exchange(stream.transport);
   }
 
   pending(): Iterable<TaskId> {
@@ -179,6 +206,7 @@ class Upgrade implements Owner, Upgrading {
     const stream = this.#stream;
     const preface = stream.receiver.detach();
     stream.sender.detach();
+    stream.transport = NOWHERE;
     const objection = this.#plan.objection(preface.buffered);
     if (objection !== undefined) {
       carrier.close();

@@ -12,7 +12,7 @@
  * | `s:peek()` | `s.peek()`, → string or `null` | `peek` |
  * | `s:unrecv(data)` | `s.unrecv(data)` | `unrecv` |
  * | `s:starttls(host)`, `s:starttls(certs)` | `await`, → `true`, `false` or `null` | `starttls` |
- * | `s:close()` | `s.close()`; may be awaited | `shutdown`, `close` |
+ * | `s:close()` | `s.close()`; may be awaited | `finish` |
  * | `local ip, port = s:getpeer()` | `const [ip, port] = s.getpeer()` | `getpeer` |
  * | `s:getside()` | `s.getside()` | `getside` |
  * | `l:accept()` | `await l.accept()`, → socket or `null` | `accept` |
@@ -33,7 +33,7 @@
  *
  * @module
  */
-import { socket, task } from "@taskio/net";
+import { socket, task, type tls } from "@taskio/net";
 import { fromBytes, toBytes } from "./bytestring.ts";
 import { whenCollected } from "./collected.ts";
 import { isFailure } from "./failure.ts";
@@ -44,7 +44,7 @@ export interface PlutoSettings {
   /**
    * The address that `listen` and `bind` use.
    *
-   * @default {any IPv4 address}
+   * @default {any address}
    */
   address?: string;
   /** Authorities that `starttls` trusts besides the system's, PEM. */
@@ -172,10 +172,16 @@ export class PlutoSocket {
   }
 
   async starttls(remote: string | PlutoCertificate[]): Promise<boolean | null> {
+    if (typeof remote !== "string" && !Array.isArray(remote)) {
+      throw new TypeError("starttls takes a host name or a list of certificates");
+    }
     if (socket.istls(this.id)) return null;
-    const options = typeof remote === "string"
-      ? { host: remote, ca: this.#ca }
-      : { certs: remote.map(({ chain, private_key }) => ({ cert: chain, key: private_key })) };
+    const options: tls.StarttlsOptions = typeof remote === "string"
+      ? { side: "client", host: remote, ca: this.#ca }
+      : {
+        side: "server",
+        certs: remote.map(({ chain, private_key }) => ({ cert: chain, key: private_key })),
+      };
     await this.#sent;
     try {
       return await task.await(socket.starttls(this.id, options));
@@ -205,17 +211,12 @@ const WHOLE = Number.MAX_SAFE_INTEGER;
 const LINGER = 1000;
 
 /**
- * Closes a connection once what was sent has gone out. A system that is told to close a connection with
- * bytes in it that nobody has received resets it, and what the peer has not received yet is lost. So
- * receive them first, up to the peer's end. A peer that does not receive what was sent keeps the
- * connection open, as it keeps a send waiting.
+ * Closes a connection once what was sent has gone out. A peer that does not receive what was sent keeps
+ * the connection open, as it keeps a send waiting; from then on it has its time to end.
  */
 async function closeGently(id: socket.SocketId): Promise<void> {
   await orNull(task.await(socket.shutdown(id)));
-  const timer = setTimeout(socket.close, LINGER, id);
-  while (chunkOf(await orNull(task.await(socket.recv(id, WHOLE)))) !== null);
-  clearTimeout(timer);
-  socket.close(id);
+  await orNull(task.await(socket.finish(id, { timeout: LINGER })));
 }
 
 /** A chunk for a script; the end of the stream, and nothing, is `null`. */

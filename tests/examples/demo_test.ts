@@ -26,3 +26,15 @@ Deno.test("demo ends by itself in a few seconds with exit code 0", async () => {
   ) assertMatch(stdout, line);
   assertStringIncludes(stdout, "\nAll as expected.\n");
 });
+
+Deno.test("demo explains itself with --help and refuses flags", async () => {
+  const help = await runProgram("demo", "--help");
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertStringIncludes(
+    help.stdout,
+    "Usage: deno run --allow-net=127.0.0.1 examples/demo.ts [flags]",
+  );
+  const wrong = await runProgram("demo", "--prot=1");
+  assertEquals([wrong.code, wrong.stdout], [2, ""]);
+  assertStringIncludes(wrong.stderr, 'Unknown flag or argument "--prot=1"');
+});

@@ -158,9 +158,12 @@ Deno.test("port_scanner shows no progress line where there is no terminal", asyn
   assertEquals([stdout.includes("\r"), stderr], [false, ""]);
 });
 
+const terminal = Deno.build.os === "linux" && await hasScript();
+const progress = "port_scanner shows a progress line on a terminal and takes it away";
+
 Deno.test({
-  name: "port_scanner shows a progress line on a terminal and takes it away",
-  ignore: Deno.build.os !== "linux" || !await hasScript(),
+  name: terminal ? progress : `${progress} (skipped: there is no script program of Linux here)`,
+  ignore: !terminal,
   async fn() {
     await using server = new Server(greet);
     await server.listen();

@@ -58,6 +58,7 @@ const buffer = new Uint8Array(1);
 const ofId: readonly Call[] = [
   ["accept", "server", (id) => socket.accept(id)],
   ["hasconnection", "server", (id) => socket.hasconnection(id)],
+  ["serve", "server", (id) => socket.serve(id, () => {})],
   ["recv", "id", (id) => socket.recv(id)],
   ["recvInto", "id", (id) => socket.recvInto(id, buffer)],
   ["peek", "id", (id) => socket.peek(id)],
@@ -185,7 +186,7 @@ test("recvInto() throws when buffer is wrong", ({ client }) => {
     const error = assertThrows(() => socket.recvInto(id, new Uint8Array(0)), RangeError);
     assertEquals(
       error.message,
-      `"buffer" must be at least one byte long: current value is "empty"`,
+      `"buffer" must be at least one byte long: current value is an empty Uint8Array`,
     );
   }
 });

@@ -150,6 +150,7 @@ test("inspect() tells what a connection has done and has to do", async ({ client
     tls: false,
     local: socket.getpeer(client),
     remote: socket.getlocal(client),
+    proxy: undefined,
     bytesIn: 0,
     bytesOut: 0,
     queuedIn: 0,

@@ -69,6 +69,17 @@ test("send() faults EINVAL and sends nothing when data was detached in time", as
   assertEquals(await receiveAll(peer), new Uint8Array(0));
 });
 
+for (const size of [100, 10_000]) {
+  test(`send() gives the number of bytes when ${size} were detached under way`, async (pair) => {
+    const data = new Uint8Array(size).fill(7);
+    const id = socket.send(pair.client, data);
+    detach(data);
+    assertEquals(await receive(pair.peer, size), new Uint8Array(size).fill(7));
+    assertEquals(await task.await(id), size);
+    assertEquals(await task.await(socket.send(pair.client, "fine")), 4);
+  });
+}
+
 for (const cancelled of [false, true]) {
   const name = `send() breaks the sending side when data was detached half sent${
     cancelled ? " and cancelled" : ""

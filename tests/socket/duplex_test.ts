@@ -5,6 +5,7 @@ import { leavingNothing } from "../settle.ts";
 import { cancelTests } from "./duplex/cancels.ts";
 import { endingTests } from "./duplex/endings.ts";
 import { lookaheadTests } from "./duplex/lookahead.ts";
+import { memoryTests } from "./duplex/memory.ts";
 import { transferTests } from "./duplex/transfer.ts";
 
 /** Registers a test of a fresh pair, which is closed afterwards; nothing may be left of it. */
@@ -21,6 +22,7 @@ function duplexTests({ name, makePair }: Transport): void {
   endingTests(test);
   lookaheadTests(test);
   cancelTests(test);
+  memoryTests(test);
 }
 
 for (const transport of transports) duplexTests(transport);

@@ -647,7 +647,11 @@ test("recvExact(), recvUntil() and recvLine() throw when an argument is wrong", 
       assertThrows(() => socket.recvUntil(id, value), TypeError, `"delimiter" must be`);
     }
     for (const value of ["", new Uint8Array(0)]) {
-      assertThrows(() => socket.recvUntil(id, value), RangeError, `"delimiter" must be not empty`);
+      assertThrows(
+        () => socket.recvUntil(id, value),
+        RangeError,
+        `"delimiter" must be at least one byte long`,
+      );
     }
     const calls: ((options: Anything) => unknown)[] = [
       (options) => socket.recvUntil(id, "\n", options),
@@ -676,4 +680,174 @@ test("recvUntil() gives a message that was put back in many parts", async (pair)
   await task.await(socket.send(pair.client, "\n"));
   const got = await task.await(socket.recvUntil(pair.peer, "\n"));
   assertSame(got, concat([...parts, bytesOf("\n")]), "parts");
+});
+
+/** How many bytes are copied and looked through, which is what a receive costs. */
+async function workOf(run: () => Promise<unknown>): Promise<number> {
+  const prototype = Object.getPrototypeOf(Uint8Array.prototype);
+  const { set, indexOf } = prototype;
+  let work = 0;
+  prototype.set = function (this: Uint8Array, source: Uint8Array, at?: number) {
+    work += source.length;
+    Reflect.apply(set, this, [source, at]);
+  };
+  prototype.indexOf = function (this: Uint8Array, byte: number, from = 0) {
+    const at: number = Reflect.apply(indexOf, this, [byte, from]);
+    work += (at === -1 ? this.length : at) - from;
+    return at;
+  };
+  try {
+    await run();
+  } finally {
+    Object.assign(prototype, { set, indexOf });
+  }
+  return work;
+}
+
+const LINE = `${"x".repeat(31)}\n`;
+const LINES = 4096;
+
+/** Ways for many lines to be put back. */
+const putBacks: Record<string, (id: socket.SocketId) => void> = {
+  "at once": (id) => socket.unrecv(id, LINE.repeat(LINES)),
+  "one by one": (id) => {
+    for (let n = 0; n < LINES; n++) socket.unrecv(id, LINE);
+  },
+  "byte by byte": (id) => {
+    const bytes = bytesOf(LINE);
+    for (let n = LINES * 32 - 1; n >= 0; n--) socket.unrecv(id, bytes.subarray(n % 32, n % 32 + 1));
+  },
+};
+
+for (const [how, putBack] of Object.entries(putBacks)) {
+  test(`receives cost as much as there is when lines were put back ${how}`, async ({ peer }) => {
+    const receives: Record<string, () => task.TaskId> = {
+      recvLine: () => socket.recvLine(peer),
+      recvUntil: () => socket.recvUntil(peer, "x\n"),
+      recvExact: () => socket.recvExact(peer, 32),
+      // Looks at what is put back while it waits.
+      pending: () => socket.recvUntil(peer, "no such line", { max: 2 ** 30 }),
+    };
+    for (const [name, begin] of Object.entries(receives)) {
+      const waiting = name === "pending" ? begin() : undefined;
+      const work = await workOf(async () => {
+        putBack(peer);
+        if (waiting !== undefined) return;
+        for (let n = 0; n < LINES; n++) await task.await(begin());
+      });
+      assertLessOrEqual(work, 12 * LINES * 32, name);
+      if (waiting === undefined) assertEquals(record(peer).queuedIn, 0);
+      else task.cancel(waiting);
+    }
+  });
+}
+
+for (const delimiter of ["|", "<>", "<=>", "aab"]) {
+  test(`recvUntil() finds ${delimiter} across every border`, async (pair) => {
+    const { peer } = pair;
+    const message = `aa${delimiter}`;
+    for (let first = 0; first <= message.length; first++) {
+      for (let second = first; second <= message.length; second++) {
+        // The end of the message has arrived, the rest is put back in two pieces.
+        if (second < message.length) await stored(pair, message.slice(second));
+        socket.unrecv(peer, message.slice(first, second));
+        socket.unrecv(peer, message.slice(0, first));
+        assertEquals(await text(socket.recvUntil(peer, delimiter)), message);
+        assertEquals(record(peer).queuedIn, 0);
+      }
+    }
+  });
+}
+
+test("recvUntil() finds a delimiter that is put back while it waits", async ({ client, peer }) => {
+  for (const pieces of [["<=>"], [">", "<="], [">", "=", "<"], ["a=>", "b<", "c"]]) {
+    const receiving = socket.recvUntil(peer, "<=>");
+    socket.unrecv(peer, ">tail");
+    for (const piece of pieces) {
+      assertEquals(task.status(receiving), "Running");
+      socket.unrecv(peer, piece);
+    }
+    if (task.status(receiving) === "Running") socket.unrecv(peer, "<=>");
+    const all = pieces.toReversed().join("") + ">tail";
+    const got = await text(receiving);
+    assert(got.endsWith("<=>"), got);
+    assert(all.startsWith(got) || got === "<=>", got);
+    await receive(peer, record(peer).queuedIn);
+  }
+  socket.send(client, "x");
+  assertEquals(await text(socket.recv(peer)), "x");
+});
+
+test("recvLine() faults EMSGSIZE when a line is longer than a string can be", async (pair) => {
+  const { decode } = TextDecoder.prototype;
+  const first = socket.recvLine(pair.peer, { max: 2 ** 31 });
+  const next = socket.recv(pair.peer, 9);
+  // The real limit is 512 MiB.
+  TextDecoder.prototype.decode = function (data) {
+    if (data!.byteLength > 20) throw new TypeError("buffer exceeds maximum length");
+    return Reflect.apply(decode, this, [data]);
+  };
+  try {
+    await feed(pair, "a line that is too long\nshort\n");
+    await until(() => task.status(first) !== "Running");
+  } finally {
+    TextDecoder.prototype.decode = decode;
+  }
+  const { code, message } = await failure(first);
+  assertEquals(code, "EMSGSIZE");
+  assert(message.includes("a line of 23 bytes is longer than a string can be"), message);
+  assertEquals(await text(next), "a line th");
+  assertEquals(await task.await(socket.recvLine(pair.peer)), "at is too long");
+  assertEquals(await task.await(socket.recvLine(pair.peer)), "short");
+});
+
+/** Runs something while there is no memory for an array of `limit` bytes or more. */
+async function short(limit: number, run: () => Promise<void>): Promise<void> {
+  const real = Uint8Array;
+  const check = (argument: unknown) => {
+    const length = typeof argument === "number" ? argument : (argument as Uint8Array).length;
+    if (length >= limit) throw new RangeError("Array buffer allocation failed");
+  };
+  globalThis.Uint8Array = new Proxy(real, {
+    construct(target, args, newTarget) {
+      check(args[0]);
+      return Reflect.construct(target, args, newTarget);
+    },
+  });
+  try {
+    await run();
+  } finally {
+    globalThis.Uint8Array = real;
+  }
+}
+
+test("a receive faults ENOMEM and takes nothing when there is no memory for it", async (pair) => {
+  const { client, peer } = pair;
+  const data = randomBytes(9000);
+  const waiting = socket.recvExact(peer, data.length);
+  await feed(pair, data.subarray(0, 8000));
+  await until(() => record(peer).queuedIn === 8000);
+  const receives = [waiting, socket.recvExact(peer, 3000), socket.recv(peer, 3000)];
+  const small = socket.recv(peer, 100);
+  await short(1000, async () => {
+    socket.send(client, data.subarray(8000));
+    await until(() => task.status(small) !== "Running");
+  });
+  for (const id of receives) assertEquals(await codeOf(id), "ENOMEM");
+  assertSame(await task.await(small), data.subarray(0, 100), "the small one");
+  assertSame(await receive(peer, 8900), data.subarray(100), "the rest");
+});
+
+test("a receive faults ENOMEM when there is no room for what it waits for", async (pair) => {
+  const { client, peer } = pair;
+  const data = randomBytes(4096);
+  const waiting = socket.recvExact(peer, 50_000);
+  const small = socket.recv(peer, 100);
+  await short(1000, async () => {
+    socket.send(client, data);
+    await until(() => task.status(small) !== "Running");
+  });
+  assertEquals(await codeOf(waiting), "ENOMEM");
+  assertSame(await task.await(small), data.subarray(0, 100), "the small one");
+  assertSame(await receive(peer, 3996), data.subarray(100), "the rest");
 });

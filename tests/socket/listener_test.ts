@@ -1,8 +1,16 @@
-import { assert, assertEquals, assertGreater, assertNotEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
-import { spyOn } from "../spy.ts";
+import { hasIpv6 } from "../ipv6.ts";
+import { connectionPrototypes, spyOn } from "../spy.ts";
 import { codeOf, faultOf, leavingNothing, thrownBy, turn, until } from "../settle.ts";
 import { runProgram } from "../subprocess.ts";
 
@@ -79,17 +87,207 @@ test("tcpserver() throws EINVAL when the host cannot be one", () => {
   assertEquals(thrownBy(() => socket.tcpserver("not a host", 0)), "EINVAL");
 });
 
-test("tcpserver() listens on any address when host is empty", async () => {
-  const server = socket.tcpserver("", 0);
+for (const host of ["", "::", "[::]"]) {
+  test(`tcpserver() listens on any address of both families when host is "${host}"`, async () => {
+    if (!hasIpv6) return console.log("skipped: this system has no IPv6");
+    const server = socket.tcpserver(host, 0);
+    const [any, port] = socket.getlocal(server);
+    assertEquals(any, "::");
+    for (const ip of ["127.0.0.1", "::1"]) {
+      const accepting = socket.accept(server);
+      const client = await socket.tcpconnect(ip, port);
+      const peer = await task.await(accepting);
+      assertEquals([socket.getlocal(peer), socket.getpeer(client)], [[ip, port], [ip, port]]);
+      assertEquals(socket.getpeer(peer), socket.getlocal(client));
+      const { local, remote } = socket.inspect(peer) as socket.StreamRecord;
+      assertEquals([local, remote], [socket.getlocal(peer), socket.getpeer(peer)]);
+    }
+  });
+}
+
+/** Makes listening at an IPv6 address fail, as where the system has none. */
+function withoutIpv6(code: string): Disposable {
+  const { listen } = Deno;
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    if (options.hostname!.includes(":")) throw Object.assign(new Error("no IPv6"), { code });
+    return listen(options);
+  }) as typeof Deno.listen;
+  return { [Symbol.dispose]: () => void (Deno.listen = listen) };
+}
+
+for (const code of ["EAFNOSUPPORT", "EADDRNOTAVAIL"]) {
+  test(`tcpserver() listens over IPv4 when host is empty and IPv6 gives ${code}`, async () => {
+    using _none = withoutIpv6(code);
+    const server = socket.tcpserver("", 0);
+    const [any, port] = socket.getlocal(server);
+    assertEquals(any, "0.0.0.0");
+    await socket.tcpconnect("127.0.0.1", port);
+    // Who asks for IPv6 is told.
+    assertEquals(thrownBy(() => socket.tcpserver("::", 0)), code);
+  });
+}
+
+test("tcpserver() throws EADDRINUSE when host is empty and one family's port is taken", () => {
+  for (const host of hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"]) {
+    const [, port] = socket.getlocal(socket.tcpserver(host, 0));
+    assertEquals(thrownBy(() => socket.tcpserver("", port)), "EADDRINUSE");
+  }
+});
+
+test("tcpserver() and tcpconnect() take an IPv6 address in brackets", async () => {
+  if (!hasIpv6) return console.log("skipped: this system has no IPv6");
+  const server = socket.tcpserver("[::1]", 0);
   const [ip, port] = socket.getlocal(server);
-  assertEquals(ip, "0.0.0.0");
+  assertEquals(ip, "::1");
+  const client = await socket.tcpconnect("[::1]", port);
+  assertEquals(socket.getpeer(client), ["::1", port]);
+  const created = socket.create(socket.AF_INET6, socket.SOCK_STREAM);
+  assertEquals(await task.await(socket.connect(created, "[::1]", port)), created);
+  const bound = socket.create(socket.AF_INET6, socket.SOCK_STREAM);
+  socket.bind(bound, "[::1]");
+  assertEquals(socket.getlocal(bound)[0], "::1");
+  socket.close(server);
+  const error = await assertRejects(() => socket.tcpconnect("[::1]", port), socket.SocketError);
+  assertEquals(error.message, `connect [::1]:${port}: connection refused (ECONNREFUSED)`);
+});
+
+const apart = "invalid argument, give the host and the port apart";
+const wrongHosts = {
+  "http://localhost": `${apart}, not a URL (EINVAL)`,
+  "https://localhost:80/": `${apart}, not a URL (EINVAL)`,
+  "localhost:80": `${apart} (EINVAL)`,
+  "127.0.0.1:80": `${apart} (EINVAL)`,
+  "[::1]:80": `${apart} (EINVAL)`,
+  "a b": "invalid argument, give an IP address or a host name (EINVAL)",
+};
+for (const [host, text] of Object.entries(wrongHosts)) {
+  test(`tcpserver(), bind() and tcpconnect() say what is wrong when host is ${host}`, async () => {
+    const created = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+    const error = await assertRejects(() => socket.tcpconnect(host, 9), socket.SocketError);
+    const messages = [
+      assertThrows(() => socket.tcpserver(host, 9), socket.SocketError).message,
+      assertThrows(() => socket.tcpserver(host, 0), socket.SocketError).message,
+      error.message,
+    ];
+    for (const message of messages) assert(message.endsWith(`: ${text}`), message);
+    if (!host.includes("[")) {
+      const { message, code } = assertThrows(() => socket.bind(created, host), socket.SocketError);
+      if (code !== "EAFNOSUPPORT") assert(message.endsWith(`: ${text}`), message);
+    }
+  });
+}
+
+/** What the system says of the one connection that it was to give. */
+const ofOneConnection = [
+  "EPERM",
+  "ECONNABORTED",
+  "EPROTO",
+  "ENETDOWN",
+  "ENOPROTOOPT",
+  "EHOSTDOWN",
+  "ENONET",
+  "EHOSTUNREACH",
+  "EOPNOTSUPP",
+  "ENETUNREACH",
+  "ENOSR",
+  "ESOCKTNOSUPPORT",
+  "EPROTONOSUPPORT",
+  "ETIMEDOUT",
+  "ECONNRESET",
+  "ENOTCONN",
+];
+
+for (const code of ofOneConnection) {
+  test(`accept() takes the next connection when the system says ${code} of one`, async () => {
+    const server = socket.tcpserver("127.0.0.1", 0);
+    using failing = failAccepts(Object.assign(new Error("one"), { code }), 3);
+    const accepting = socket.accept(server);
+    const client = await socket.tcpconnect(...socket.getlocal(server));
+    const peer = await task.await(accepting);
+    assertEquals([socket.getpeer(peer), failing.calls], [socket.getlocal(client), 3]);
+  });
+}
+
+test("accept() knows the number of an error that Deno has no name for", async () => {
+  if (Deno.build.os !== "linux") return console.log("skipped: the numbers are those of Linux");
+  const server = socket.tcpserver("127.0.0.1", 0);
+  using _one = failAccepts(new Error("Machine is not on the network (os error 64)"), 1);
   const accepting = socket.accept(server);
-  const client = await socket.tcpconnect("127.0.0.1", port);
+  await socket.tcpconnect(...socket.getlocal(server));
+  assertEquals(socket.isopen(await task.await(accepting)), true);
+  using _all = failAccepts(new Error("Quota exceeded (os error 122)"), 1);
+  assertEquals(await codeOf(socket.accept(server)), "EUNKNOWN");
+});
+
+for (
+  const code of ["EBADF", "EINVAL", "ENOTSOCK", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EIO"]
+) {
+  test(`accept() faults when the system says ${code}`, async () => {
+    const server = socket.tcpserver("127.0.0.1", 0);
+    using _failing = failAccepts(Object.assign(new Error("all"), { code }), 1);
+    assertEquals(await codeOf(socket.accept(server)), code);
+  });
+}
+
+/** Makes the next accepts of the system's fail. */
+function failAccepts(error: Error, count: number): Disposable & { calls: number } {
+  const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const prototype = Object.getPrototypeOf(probe);
+  probe.close();
+  const { accept } = prototype;
+  const failing = { calls: 0, [Symbol.dispose]: () => void (prototype.accept = accept) };
+  prototype.accept = () => {
+    if (++failing.calls === count) prototype.accept = accept;
+    return Promise.reject(error);
+  };
+  return failing;
+}
+
+/** Makes the next call of a method of every TCP connection fail. */
+async function failNext(method: "setNoDelay" | "setKeepAlive"): Promise<void> {
+  const { tcp } = await connectionPrototypes();
+  const methods = tcp as Record<string, unknown>;
+  const original = methods[method];
+  methods[method] = () => {
+    methods[method] = original;
+    throw new Deno.errors.ConnectionReset("it is gone");
+  };
+}
+
+test("accept() leaves nothing open of a connection that takes no option", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [host, port] = socket.getlocal(server);
+  const far = await Deno.connect({ hostname: host, port });
+  await failNext("setNoDelay");
+  const accepting = socket.accept(server);
+  assertEquals(await far.read(new Uint8Array(1)), null); // closed
+  far.close();
+  assertEquals((socket.inspect(server) as socket.ListenerRecord).dropped, 1);
+  const next = await Deno.connect({ hostname: host, port });
   const peer = await task.await(accepting);
-  assertEquals([socket.getlocal(peer), socket.getpeer(client)], [
-    ["127.0.0.1", port],
-    ["127.0.0.1", port],
-  ]);
+  assertEquals(socket.getpeer(peer)[1], (next.localAddr as Deno.NetAddr).port);
+  next.close();
+});
+
+test("connect() leaves nothing open of a connection that takes no option", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const created = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+  socket.setsockopt(created, socket.SOL_SOCKET, socket.SO_KEEPALIVE);
+  const attempts = [
+    ["setNoDelay", () => socket.connect("127.0.0.1", port)],
+    ["setNoDelay", () => socket.connect(created, "127.0.0.1", port)],
+    ["setKeepAlive", () => socket.connect(created, "127.0.0.1", port)],
+  ] as const;
+  for (const [method, connect] of attempts) {
+    await failNext(method);
+    assertEquals(await codeOf(connect()), "ECONNRESET");
+    const far = await listener.accept();
+    assertEquals(await far.read(new Uint8Array(1)), null); // closed
+    far.close();
+  }
+  assertEquals(socket.inspect(created)!.kind, "unbound");
+  listener.close();
 });
 
 test("tcpserver() takes a host name", async () => {
@@ -99,16 +297,6 @@ test("tcpserver() takes a host name", async () => {
   const peer = await task.await(accepting);
   assertEquals(nearPort(client), farPort(peer));
 });
-
-const hasIpv6 = (() => {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch (error) {
-    console.log(`Tests of IPv6 are skipped: cannot listen on ::1: ${(error as Error).message}`);
-    return false;
-  }
-})();
 
 Deno.test({
   name: "tcpserver() listens on an IPv6 address",

@@ -239,7 +239,8 @@ export class End {
   /** Whatever still runs is taken back. */
   cancelReceives(): void {
     this.settle();
-    for (const { id } of this.#receives) assertEquals(task.cancel(id), true);
+    // The last one first: the cancel of an earlier one may let the next have what was put back.
+    for (const { id } of this.#receives.toReversed()) assertEquals(task.cancel(id), true);
     this.#receives = [];
   }
 

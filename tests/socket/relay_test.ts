@@ -295,6 +295,19 @@ test("relay() closes nothing and loses nothing when it is cancelled", async (rel
   assertEquals(socket.isopen(b), true);
 });
 
+test("relay() sends what it has received before what is sent after its cancel", async () => {
+  using one = await tcpPair();
+  using other = await tcpPair();
+  const earlier = task.await(socket.recv(one.peer, 1)).then(() => {
+    task.cancel(relaying);
+    socket.send(other.client, "after");
+  });
+  const relaying = socket.relay(one.peer, other.client);
+  socket.send(one.client, "xrelayed ");
+  await earlier;
+  assertEquals(await recvText(other.peer, 13), "relayed after");
+});
+
 test("relay() passes no end on when it is cancelled at the moment it comes", async () => {
   using one = await tcpPair();
   using other = await tcpPair();

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
 import net from "node:net";
-import { socket, task } from "../../mod.ts";
+import { socket, task, tls } from "../../mod.ts";
 import { HUGE, randomBytes, receiveAll, sha256, textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
 import { tcpPair } from "../pair.ts";
+import { ways } from "../listening.ts";
 import { withSeed } from "../random.ts";
+import { resettable } from "../reset.ts";
 import { codeOf, faultOf, leavingNothing, turn, until } from "../settle.ts";
 import { spyOn } from "../spy.ts";
 import { runProgram } from "../subprocess.ts";
@@ -104,7 +106,7 @@ test("serve() never runs the handler inside the call", async (server) => {
 const boom = new Error("boom");
 
 /** Ways in which a handler ends. */
-const faults: Record<string, [handler: socket.Handler, error: unknown]> = {
+const faults: Record<string, [handler: (id: socket.SocketId) => unknown, error: unknown]> = {
   "throws": [() => {
     throw boom;
   }, boom],
@@ -147,7 +149,7 @@ for (const [how, [handler, expected]] of Object.entries(faults)) {
   });
 }
 
-const ends: Record<string, socket.Handler> = {
+const ends: Record<string, (id: socket.SocketId) => unknown> = {
   "returns": () => {},
   "returns a value": () => 5,
   "resolves": () => Promise.resolve("value"),
@@ -167,6 +169,7 @@ for (const [how, handler] of Object.entries(ends)) {
       const client = await dial(server);
       socket.send(client, "x");
       await gone(client);
+      socket.close(client);
       await until(() => handlers().length === 0);
     });
     assertEquals([ids.length, socket.isopen(ids[0]), reports], [1, false, []]);
@@ -229,6 +232,7 @@ Deno.test("serve() prints what a handler throws when there is no onError", async
     for (let n = 0; n < 2; n++) {
       const client = await socket.tcpconnect(...socket.getlocal(server));
       console.log((await task.await(socket.recv(client))).length);
+      socket.close(client);
     }
     await task.await(serving);
     `,
@@ -390,7 +394,9 @@ test("serve() ends at once when the listener is closed in a pause", async (serve
   const serving = socket.serve(server, echo);
   await turn();
   socket.close(server);
-  await Promise.resolve();
+  // No turn of the event loop goes by, and so no timer does.
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+  assertEquals(task.status(serving), "Completed");
   await task.await(serving);
 });
 
@@ -461,6 +467,7 @@ test("serve() tells onError what else a handler throws after grace", async (serv
   await until(() => ids.length === 1);
   task.cancel(serving);
   await task.wait();
+  await until(() => errors.length === 1);
   assertEquals(errors, [[boom, ids[0]]]);
   const again = socket.serve(server, handler, { grace: 0, onError });
   await dial(server);
@@ -468,6 +475,7 @@ test("serve() tells onError what else a handler throws after grace", async (serv
   other.close();
   task.cancel(again);
   await task.wait();
+  await until(() => errors.length === 2);
   const [, [error, id]] = errors;
   assertEquals([(error as socket.SocketError).code, id], ["EBADF", ids[1]]);
 });
@@ -509,10 +517,10 @@ test("serve() tells onError of a reset and of the handler's own misuse", async (
 
 for (const grace of [0, -1]) {
   test(`serve() closes what is left at once when grace is ${grace}`, async (server) => {
-    using timers = spyOn(globalThis, "setTimeout");
     const serving = socket.serve(server, echo, { grace });
     const clients = await dialMany(server, 3);
     for (const client of clients) await echoed(client, "x");
+    using timers = spyOn(globalThis, "setTimeout");
     task.cancel(serving);
     for (const client of clients) assertEquals(await receiveAll(client), new Uint8Array(0));
     assertEquals(timers.calls.every(([, delay]) => delay === 0), true);
@@ -739,6 +747,262 @@ loadTest("serve() serves 1,000 connections at once", async (server) => {
 // deno-lint-ignore no-explicit-any
 type Anything = any;
 
+for (const { name, listen, connect } of ways) {
+  const test = (title: string, run: (server: socket.SocketId) => Promise<void>) =>
+    Deno.test(`${title} [${name}]`, () =>
+      leavingNothing(async () => {
+        const before = new Set(socket.list());
+        using server = listen();
+        try {
+          await run(server.id);
+        } finally {
+          await reported(async () => {
+            socket.list().filter((id) => !before.has(id)).forEach(socket.close);
+            await task.wait();
+          });
+        }
+      }));
+
+  test("serve() sends what a handler sent and did not await", async (server) => {
+    const serving = socket.serve(server, (id) => void socket.send(id, "hello"));
+    const clients = await Promise.all(Array.from({ length: 20 }, () => connect(server)));
+    for (const client of clients) {
+      assertEquals(textOf(await receiveAll(client)), "hello");
+      socket.close(client);
+    }
+    socket.close(server);
+    await task.await(serving);
+  });
+
+  test("serve() sends all of it when the peer had sent what nobody received", async (server) => {
+    const data = randomBytes(1_000_000);
+    const serving = socket.serve(server, async (id) => {
+      await task.await(socket.recvExact(id, 1));
+      socket.send(id, data);
+    });
+    const client = await connect(server);
+    // More than the handler takes, and still coming when it ends.
+    const sending = socket.send(client, randomBytes(300_000));
+    assertEquals(sha256(await receiveAll(client)), sha256(data));
+    await task.await(sending);
+    socket.close(client);
+    socket.close(server);
+    await task.await(serving);
+  });
+}
+
+test("serve() counts a connection until it is closed", async (server) => {
+  const ids: socket.SocketId[] = [];
+  socket.serve(server, (id) => void ids.push(id), { maxConnections: 1, grace: Infinity });
+  const [first, second] = await dialMany(server, 2);
+  assertEquals(await receiveAll(first), new Uint8Array(0));
+  for (let n = 0; n < 5; n++) await turn();
+  assertEquals([ids.length, socket.isopen(ids[0])], [1, true]);
+  socket.shutdown(first);
+  assertEquals(await receiveAll(second), new Uint8Array(0));
+  assertEquals([ids.length, socket.isopen(ids[0])], [2, false]);
+});
+
+test("serve() closes after grace when the peer never ends", async (server) => {
+  const ids: socket.SocketId[] = [];
+  const reports = await reported(async () => {
+    socket.serve(server, (id) => {
+      ids.push(id);
+      socket.send(id, "all");
+    }, { grace: 20 });
+    const client = await dial(server);
+    assertEquals(textOf(await receiveAll(client)), "all");
+    await until(() => handlers().length === 0);
+  });
+  assertEquals([socket.isopen(ids[0]), reports], [false, []]);
+});
+
+const forever = () => new Promise(() => {});
+
+for (const grace of [0, 20]) {
+  test(`serve() settles though a handler never ends when grace is ${grace}`, async (server) => {
+    const ids: socket.SocketId[] = [];
+    const serving = socket.serve(server, (id) => {
+      ids.push(id);
+      return forever();
+    }, { grace });
+    const clients = await dialMany(server, 2);
+    await until(() => ids.length === 2);
+    socket.close(server);
+    await task.await(serving, { timeout: 30_000 });
+    assertEquals([handlers(), ids.map(socket.isopen)], [[], [false, false]]);
+    for (const client of clients) assertEquals(await receiveAll(client), new Uint8Array(0));
+  });
+
+  test(`wait() ends though a handler never does when grace is ${grace}`, async (server) => {
+    const ids: socket.SocketId[] = [];
+    const serving = socket.serve(server, (id) => {
+      ids.push(id);
+      return forever();
+    }, { grace });
+    await dialMany(server, 2);
+    await until(() => ids.length === 2);
+    task.cancel(serving);
+    await task.wait({ timeout: 30_000 });
+    assertEquals([handlers(), ids.map(socket.isopen)], [[], [false, false]]);
+  });
+}
+
+/** Ways in which serving ends, and one in which only a handler does. */
+const endings: Record<string, (server: socket.SocketId, serving: task.TaskId<void>) => void> = {
+  "serving is cancelled": (_, serving) => void task.cancel(serving),
+  "the listener is closed": (server) => socket.close(server),
+  "the handler's task is cancelled": () => handlers().forEach(({ id }) => task.cancel(id)),
+};
+
+for (const [how, end] of Object.entries(endings)) {
+  test(`serve() aborts a handler's signal when ${how}`, async (server) => {
+    const events: string[] = [];
+    const asked = gate();
+    const reports = await reported(async () => {
+      const serving = socket.serve(server, async (_, context) => {
+        const { signal } = context;
+        assertEquals([signal.aborted, signal === context.signal], [false, true]);
+        signal.addEventListener("abort", () => events.push("abort"));
+        asked.resolve();
+        // What the idiom of a shutdown throws is no news.
+        await task.sleep(60_000, { signal }).finally(() => events.push("over"));
+      });
+      await dial(server);
+      await asked.promise;
+      end(server, serving);
+      assertEquals(events, ["abort"]);
+      await until(() => handlers().length === 0 && events.length === 2);
+    });
+    assertEquals(reports, []);
+  });
+}
+
+test("serve() gives a signal that has aborted when it is asked for after the end", async (server) => {
+  const [begun, ended] = [gate(), gate()];
+  const seen: boolean[] = [];
+  const serving = socket.serve(server, async (_, context) => {
+    begun.resolve();
+    await ended.promise;
+    seen.push(context.signal.aborted, context.signal === context.signal);
+  });
+  const client = await dial(server);
+  await begun.promise;
+  socket.close(server);
+  ended.resolve();
+  await receiveAll(client);
+  socket.close(client);
+  await task.await(serving);
+  assertEquals(seen, [true, true]);
+});
+
+test("serve() makes no signal that nobody asks for", async (server) => {
+  const { AbortController } = globalThis;
+  let made = 0;
+  globalThis.AbortController = class extends AbortController {
+    constructor() {
+      super();
+      made++;
+    }
+  };
+  try {
+    const ids: socket.SocketId[] = [];
+    const serving = socket.serve(server, (id, context) => {
+      ids.push(id);
+      if (ids.length === 3) return void context.signal;
+      return echo(id);
+    });
+    const [hostname, port] = socket.getlocal(server);
+    made = 0;
+    for (let n = 0; n < 5; n++) {
+      const far = await Deno.connect({ hostname, port });
+      await until(() => ids.length === n + 1);
+      far.close();
+    }
+    assertEquals(made, 1);
+    socket.close(server);
+    await task.await(serving);
+  } finally {
+    globalThis.AbortController = AbortController;
+  }
+});
+
+/** What a handler meets that is its peer's doing. */
+const ofPeer: Record<
+  string,
+  [(id: socket.SocketId) => Promise<unknown>, (far: net.Socket) => void]
+> = {
+  "ECONNRESET from a recv": [echo, (far) => far.resetAndDestroy()],
+  "ECONNRESET or EPIPE from a send": [async (id) => {
+    while (true) await task.await(socket.send(id, "x".repeat(100_000)));
+  }, (far) => far.resetAndDestroy()],
+  "EUNEXPECTEDEOF": [(id) => task.await(socket.recvExact(id, 1000)), (far) => far.end()],
+};
+
+for (const [what, [handler, act]] of Object.entries(ofPeer)) {
+  test(`serve() does not report ${what}, which is the peer's doing`, async (server) => {
+    for (const told of [false, true]) {
+      const codes: unknown[] = [];
+      const onError = (error: unknown) => codes.push((error as socket.SocketError).code);
+      let calls = 0;
+      const reports = await reported(async () => {
+        const serving = socket.serve(server, (id) => {
+          calls++;
+          return handler(id);
+        }, told ? { onError } : {});
+        const [host, port] = socket.getlocal(server);
+        const far = net.connect({ host, port });
+        await new Promise((resolve) => far.once("connect", resolve));
+        await until(() => calls === 1);
+        act(far);
+        far.resume();
+        await until(() => handlers().length === 0);
+        far.destroy();
+        task.cancel(serving);
+      });
+      assertEquals([reports, codes.length], [[], told ? 1 : 0]);
+    }
+  });
+}
+
+/** What looks like it and is the program's own doing. */
+const ofProgram: Record<string, (id: socket.SocketId) => Promise<unknown>> = {
+  EPIPE: async (id) => {
+    await task.await(socket.shutdown(id));
+    await task.await(socket.send(id, "too late"));
+  },
+  EPROTO: (id) => task.await(tls.recv(id)),
+  EBADF: async (id) => {
+    socket.close(id);
+    await task.await(socket.recv(id));
+  },
+};
+
+for (const [code, handler] of Object.entries(ofProgram)) {
+  test(`serve() reports ${code} that is the handler's own doing`, async (server) => {
+    const reports = await reported(async () => {
+      socket.serve(server, handler);
+      const client = await dial(server);
+      await gone(client);
+      await until(() => handlers().length === 0);
+    });
+    assertEquals(reports.map(([error]) => (error as socket.SocketError).code), [code]);
+  });
+}
+
+test("serve() reports a reset of another connection than the handler's own", async (server) => {
+  await using broken = await resettable();
+  const reports = await reported(async () => {
+    socket.serve(server, () => task.await(socket.recv(broken.client)));
+    const client = await dial(server);
+    await until(() => handlers().length === 1);
+    await broken.reset();
+    await gone(client);
+    await until(() => handlers().length === 0);
+  });
+  assertEquals(reports.map(([error]) => (error as socket.SocketError).code), ["ECONNRESET"]);
+});
+
 test("serve() throws when an argument is wrong", async (server) => {
   const tasks = task.list();
   const handler = () => {};
@@ -765,7 +1029,7 @@ test("serve() throws when an argument is wrong", async (server) => {
     assertThrows(option("onError", value), TypeError, `"onError" must be a function`);
   }
   for (const value of [undefined, null, "1", 1.5, NaN] as Anything[]) {
-    assertThrows(() => socket.serve(value, handler), TypeError, `"id" must be an integer`);
+    assertThrows(() => socket.serve(value, handler), TypeError, `"server" must be an integer`);
   }
   // Nothing was begun.
   assertEquals(task.list(), tasks);

@@ -3,7 +3,7 @@ import { socket, task } from "../../mod.ts";
 import { bytesOf, HUGE, randomBytes, receive, receiveAll, sha256, textOf } from "../bytes.ts";
 import { type Pair, tcpPair, transports } from "../pair.ts";
 import { resettable } from "../reset.ts";
-import { leavingNothing, thrownBy, turn, until } from "../settle.ts";
+import { arrival, leavingNothing, thrownBy, turn, until } from "../settle.ts";
 
 interface Bridged extends Pair, socket.SocketStreams {}
 
@@ -167,17 +167,41 @@ test("streams() leaves what was not read to recv when the readable is cancelled"
   assertEquals(socket.isopen(peer), false);
 });
 
-test("streams() leaves bytes to recv when they come as the readable is cancelled", async (all) => {
+test("streams() gives bytes to the read when they come as the readable is cancelled", async (all) => {
   const { client, peer, readable } = all;
   const reader = readable.getReader();
-  // An earlier receive is served in the same breath, and cancels before the stream has its bytes.
+  // An earlier receive is served in the same breath, and cancels; then a later one takes the rest.
   const earlier = task.await(socket.recv(peer, 3)).then(() => reader.cancel());
   const pending = reader.read();
+  await turn();
+  const later = socket.recv(peer);
   socket.send(client, "onetwo");
   await earlier;
-  assertEquals((await pending).done, true);
-  assertEquals(textOf(await receive(peer, 3)), "two");
+  socket.send(client, "three");
+  assertEquals(textOf((await pending).value!), "two");
+  assertEquals(textOf(await task.await(later)), "three");
 });
+
+for (const how of ["in the turn of its read", "a turn after its read"]) {
+  test(`streams() keeps the order of bytes when it is cancelled ${how}`, async (bridged) => {
+    const { client, peer, readable } = bridged;
+    await turn(); // a readable does nothing before that
+    socket.send(client, "BBB");
+    await arrival(peer);
+    socket.unrecv(peer, "A");
+    const reader = readable.getReader();
+    const reading = reader.read();
+    if (how === "a turn after its read") await turn();
+    const cancelled = reader.cancel();
+    const next = socket.recv(peer);
+    const last = socket.recv(peer);
+    socket.send(client, "C");
+    await cancelled;
+    const first = await reading;
+    const got = [first.value ?? new Uint8Array(0), ...await task.all([next, last])].map(textOf);
+    assertEquals(got, ["A", "BBB", "C"]);
+  });
+}
 
 test("streams() cancels without a read under way", async ({ client, peer, readable, writable }) => {
   await readable.cancel();
@@ -298,4 +322,16 @@ test("streams() throws when the socket will not do", async ({ client }) => {
     assertThrows(() => socket.streams(value), TypeError, "must be an integer ID");
   }
   await turn();
+});
+
+test("streams() end and errors are seen when nothing unclaimed is kept", async (bridged) => {
+  const { client, peer, readable } = bridged;
+  const limit = task.setUnclaimedLimit(0);
+  try {
+    socket.shutdown(client);
+    await arrival(peer);
+    assertEquals((await readable.getReader().read()).done, true);
+  } finally {
+    task.setUnclaimedLimit(limit);
+  }
 });

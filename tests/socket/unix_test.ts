@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { receiveAll, textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
@@ -122,11 +122,26 @@ test("unixserver() works at the longest path that the system takes", async (fold
     assertEquals(names(folder), []);
   }
   const path = `${folder}/${"x".repeat(room + 1)}`;
-  assertEquals(thrownBy(() => socket.unixserver(path)), "EINVAL");
-  assertEquals(
-    (await assertRejects(() => socket.unixconnect(path)) as { code?: string }).code,
-    "EINVAL",
-  );
+  const text = "file name too long, the path has 108 bytes and 107 is the most (ENAMETOOLONG)";
+  const thrown = assertThrows(() => socket.unixserver(path), socket.SocketError);
+  assertEquals([thrown.code, thrown.message], ["ENAMETOOLONG", `listen ${path}: ${text}`]);
+  const rejected = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
+  assertEquals([rejected.code, rejected.message], ["ENAMETOOLONG", `connect ${path}: ${text}`]);
+  assertInstanceOf(rejected.cause, TypeError); // Deno's own
+});
+
+test("unixserver() and unixconnect() say so when the path has a NUL", async (folder) => {
+  const path = `${folder}/a\0b`;
+  const text = "invalid argument, a path has no NUL in it (EINVAL)";
+  const thrown = assertThrows(() => socket.unixserver(path), socket.SocketError);
+  assertEquals(thrown.message, `listen ${path}: ${text}`);
+  const rejected = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
+  assertEquals(rejected.message, `connect ${path}: ${text}`);
+});
+
+test("unixconnect() names a relative path as it is", async () => {
+  const { message } = await assertRejects(() => socket.unixconnect("rel.sock"), socket.SocketError);
+  assertEquals(message, "connect rel.sock: no such file or directory (ENOENT)");
 });
 
 for (const pending of [0, 1, 3]) {
@@ -266,10 +281,23 @@ test("unixserver() replaces what a killed program left behind", async (folder) =
   assertEquals(names(folder), ["other"]);
 });
 
-test("unixserver() leaves a stale path alone when it cannot know", async (folder) => {
+test("unixserver() needs no more than the folder to replace what was left", async (folder) => {
   if (Deno.build.os !== "linux") return;
-  const path = `${folder}/unknown.sock`;
+  const path = `${folder}/folder.sock`;
   await leaveStale(path);
+  const source = `
+    const server = socket.unixserver(${JSON.stringify(path)});
+    console.log(socket.isopen(server));
+    socket.close(server);
+  `;
+  const flags = ["--allow-net", `--allow-read=${folder}`, `--allow-write=${folder}`, "--no-check"];
+  const { stdout, stderr, code } = await runProgram(source, flags);
+  assertEquals([stdout, stderr, code], ["true\n", "", 0]);
+  assertEquals(names(folder), []);
+});
+
+/** What a program is told that wants to listen at a path, with these rights only. */
+async function told(path: string, rights: string[], limits = ""): Promise<Outcome> {
   const source = `
     try {
       socket.unixserver(${JSON.stringify(path)});
@@ -277,10 +305,115 @@ test("unixserver() leaves a stale path alone when it cannot know", async (folder
       console.log(error.code, error.message.includes("remove the file if nobody listens there"));
     }
   `;
-  const flags = ["--allow-net", `--allow-read=${folder}`, `--allow-write=${folder}`, "--no-check"];
-  const { stdout, stderr } = await runProgram(source, flags);
+  return await runProgram(source, ["--allow-net", ...rights, "--no-check"], limits);
+}
+
+test("unixserver() leaves a live path alone whatever its name is now", async (folder) => {
+  const [from, to] = [`${folder}/from.sock`, `${folder}/to.sock`];
+  const server = socket.unixserver(from);
+  Deno.renameSync(from, to);
+  assertEquals(thrownBy(() => socket.unixserver(to)), "EADDRINUSE");
+  await assertTalk(server, to);
+  // To another process it is a file like any other.
+  const { stdout, stderr } = await told(to, ["--allow-read", "--allow-write"]);
+  assertEquals([stdout, stderr], ["EADDRINUSE true\n", ""]);
+  socket.close(await task.await(socket.accept(server))); // that was its look
+  await assertTalk(server, to);
+});
+
+test("unixserver() leaves a live path alone whatever its folder is now", async (folder) => {
+  Deno.mkdirSync(`${folder}/old`);
+  const server = socket.unixserver(`${folder}/old/x.sock`);
+  Deno.renameSync(`${folder}/old`, `${folder}/new`);
+  const path = `${folder}/new/x.sock`;
+  assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  const { stdout } = await told(path, ["--allow-read", "--allow-write"]);
+  assertEquals(stdout, "EADDRINUSE true\n");
+  socket.close(await task.await(socket.accept(server)));
+  await assertTalk(server, path);
+});
+
+test("unixserver() leaves alone who listens in another network namespace", async (folder) => {
+  const { code } = await new Deno.Command("unshare", { args: ["-rn", "true"], stderr: "null" })
+    .output().catch(() => ({ code: -1 }));
+  if (code !== 0) return console.log("skipped: unshare cannot make a network namespace here");
+  const path = `${folder}/elsewhere.sock`;
+  const server = socket.unixserver(path);
+  // The program's own namespace knows nothing of this listener.
+  const rights = ["--allow-read", "--allow-write"];
+  const { stdout, stderr } = await told(path, rights, `exec unshare -rn "$@"`);
+  assertEquals([stdout, stderr], ["EADDRINUSE true\n", ""]);
+  socket.close(await task.await(socket.accept(server)));
+  await assertTalk(server, path);
+});
+
+test("unixserver() leaves a live path alone when its backlog is full", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/full.sock`;
+  const listener = Deno.listen({ transport: "unix", path });
+  const clients: socket.SocketId[] = [];
+  for (let full = false; !full;) {
+    await socket.unixconnect(path).then((id) => clients.push(id), () => full = true);
+  }
+  assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  clients.forEach(socket.close);
+  listener.close();
+});
+
+test("unixserver() leaves a stale path alone when it may not change its folder", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/unknown.sock`;
+  await leaveStale(path);
+  const { stdout, stderr } = await told(path, [`--allow-read=${path}`, `--allow-write=${path}`]);
   assertEquals([stdout, stderr], ["EADDRINUSE true\n", ""]);
   assert(Deno.lstatSync(path).isSocket);
+});
+
+test("unixserver() puts back who listens there by now", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/race.sock`;
+  await leaveStale(path);
+  const { renameSync } = Deno;
+  let other: Deno.Listener | undefined;
+  // Between the proof and the removal another program does the same.
+  Deno.renameSync = (from, to) => {
+    Deno.renameSync = renameSync;
+    Deno.removeSync(path);
+    other = Deno.listen({ transport: "unix", path });
+    renameSync(from, to);
+  };
+  try {
+    assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  } finally {
+    Deno.renameSync = renameSync;
+  }
+  const client = await Deno.connect({ transport: "unix", path });
+  client.close();
+  assertEquals(names(folder), ["race.sock"]);
+  other!.close();
+});
+
+test("unixserver() replaces what was left for one of three that want it", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/race.sock`;
+  await leaveStale(path);
+  const source = `
+    try {
+      socket.unixserver(${JSON.stringify(path)});
+      console.log("listens");
+      // Until both others have tried.
+      while (Array.from(Deno.readDirSync(${
+    JSON.stringify(folder)
+  })).length < 3) await task.sleep(5);
+    } catch (error) {
+      console.log(error.code);
+      Deno.writeTextFileSync(${JSON.stringify(folder)} + "/lost" + Deno.pid, "");
+    }
+  `;
+  const run = () => runProgram(source, ["--allow-all", "--no-check"]);
+  const outcomes = await Promise.all([run(), run(), run()]);
+  const printed = outcomes.map(({ stdout }) => stdout.trim()).sort();
+  assertEquals(printed, ["EADDRINUSE", "EADDRINUSE", "listens"]);
 });
 
 test("unixserver() never removes what is no socket", (folder) => {
@@ -479,7 +612,7 @@ test("create(), bind() and listen() work with AF_UNIX", async (folder) => {
   assertEquals(names(folder), []);
   socket.listen(server, 3);
   const client = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
-  const connecting = socket.connect(client, path);
+  const connecting = socket.connect(client, path, 0);
   assertEquals(await task.await(connecting), client);
   const peer = await task.await(socket.accept(server));
   socket.send(client, "hello");
@@ -495,10 +628,10 @@ test("listen() and connect() of AF_UNIX leave the socket created when they fail"
   const client = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
   socket.bind(server, path);
   assertEquals(thrownBy(() => socket.listen(server)), "ENOENT");
-  assertEquals(await codeOf(socket.connect(client, path)), "ENOENT");
+  assertEquals(await codeOf(socket.connect(client, path, 0)), "ENOENT");
   Deno.mkdirSync(`${folder}/late`);
   socket.listen(server);
-  assertEquals(await task.await(socket.connect(client, path)), client);
+  assertEquals(await task.await(socket.connect(client, path, 0)), client);
 });
 
 Deno.test({

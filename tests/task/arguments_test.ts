@@ -73,6 +73,29 @@ Deno.test("await(), result(), error(), cancel(), forget() and inspect() refuse w
   refuses((id) => task.await(id, { timeout: 1 }), noIds, TypeError, '"id" must be an integer ID');
 });
 
+Deno.test("every call but status() refuses a BigInt, also that of a live task", async () => {
+  const live = task.spawn(() => "alive");
+  const id = BigInt(live) as never;
+  assertEquals(task.status(id), "Unknown");
+  const calls = [
+    () => task.await(id),
+    () => task.await(id, { timeout: 1 }),
+    () => task.result(id),
+    () => task.error(id),
+    () => task.cancel(id),
+    () => task.forget(id),
+    () => task.inspect(id),
+    () => task.all([id]),
+    () => task.any([id]),
+    () => task.race([id]),
+    () => task.select([id]),
+  ];
+  for (const call of calls) {
+    assertThrows(call, TypeError, `must be an integer ID: current value is ${live}n`);
+  }
+  assertEquals(await task.await(live), "alive");
+});
+
 Deno.test("all(), any(), race() and select() refuse what is no integer among the IDs", () => {
   for (const call of [task.all, task.any, task.race, task.select] as Call[]) {
     const among = (id: never) => call([anId, id] as never);
@@ -95,9 +118,10 @@ Deno.test("all(), any(), race() and select() refuse what is no list", () => {
 });
 
 Deno.test("race() and select() refuse an empty list", () => {
-  const empty: Wrong[] = [[[], '"none"']];
-  refuses(task.race as Call, empty, RangeError, '"ids" must be at least one task');
-  refuses(task.select as Call, empty, RangeError, '"sources" must be at least one source');
+  const set = [[], new Set(), [].values()].map((ids): Wrong => [ids, "an empty iterable"]);
+  refuses(task.race as Call, set, RangeError, '"ids" must be at least one task');
+  const array: Wrong[] = [[[], "an empty array"]];
+  refuses(task.select as Call, array, RangeError, '"sources" must be at least one source');
 });
 
 Deno.test("await(), wait(), select() and acquire() refuse wrong options", () => {

@@ -90,12 +90,43 @@ Deno.test("await() gives the result once when the second await comes after it se
 });
 
 Deno.test("await() rejects with UnknownTaskError when there is no such task", async () => {
-  const server = socket.tcpserver("127.0.0.1", 0);
-  for (const id of [0, -1, 2 ** 31, 2 ** 53, Number.MAX_SAFE_INTEGER, server]) {
+  for (const id of [0, -1, 2 ** 31, 2 ** 53, Number.MAX_SAFE_INTEGER]) {
     const error = await assertRejects(() => task.await(id), task.UnknownTaskError);
-    assertEquals(error.message, `Task ${id} not found.`);
+    assertEquals(error.message, `Task ${id} not found. No such ID was ever given out`);
     assertEquals([error.name, error.code, error.errno], ["UnknownTaskError", "ESRCH", 3]);
     await assertRejects(() => task.await(id, { timeout: 60_000 }), task.UnknownTaskError);
+  }
+});
+
+Deno.test("every call that waits for a task says what an ID is that stands for none", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const closed = socket.tcpserver("127.0.0.1", 0);
+  socket.close(closed);
+  const claimed = await completed(1);
+  await task.await(claimed);
+  const forgotten = await completed(1);
+  task.forget(forgotten);
+  const gone = "It was claimed or dropped already, or was a socket";
+  const texts: [number, string][] = [
+    [server, "It is a socket"],
+    [closed, gone],
+    [claimed, gone],
+    [forgotten, gone],
+    [0, "No such ID was ever given out"],
+  ];
+  for (const [id, text] of texts) {
+    const calls = [
+      () => task.await(id),
+      () => task.await(id, { timeout: 60_000 }),
+      () => task.all([id]),
+      () => task.any([id]),
+      () => task.race([id]),
+      () => task.select([id]),
+    ];
+    for (const call of calls) {
+      const { message } = await assertRejects(call, task.UnknownTaskError);
+      assertEquals(message, `Task ${id} not found. ${text}`);
+    }
   }
   socket.close(server);
 });

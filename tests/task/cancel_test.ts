@@ -13,6 +13,8 @@ import {
   recvText,
   turn,
 } from "./helpers.ts";
+import { until } from "../settle.ts";
+import { runProgram } from "../subprocess.ts";
 
 leaveNothing();
 
@@ -258,7 +260,7 @@ Deno.test("forget() closes the connection of an accept that has Completed", asyn
   const server = socket.tcpserver("127.0.0.1", 0);
   const accepting = socket.accept(server);
   const client = await socket.tcpconnect(...socket.getlocal(server));
-  while (task.status(accepting) === "Running") await task.sleep(1);
+  await until(() => task.status(accepting) !== "Running");
   task.forget(accepting);
   assertEquals(task.status(accepting), "Unknown");
   assertEquals(await recvText(client), "");
@@ -297,11 +299,76 @@ Deno.test("forget() drops the bytes of a recv and no others", async () => {
   task.forget(recvs[1]);
   task.forget(running);
   socket.send(pair.peer, "gone");
-  while (task.status(running) !== "Unknown") await task.sleep(1);
+  await until(() => task.status(running) === "Unknown");
   socket.send(pair.peer, "next");
   assertEquals(text(await task.await(recvs[0])), "ab");
   assertEquals(task.status(recvs[1]), "Unknown");
   assertEquals(text(await task.await(recvs[2])), "ef");
   assertEquals(await recvText(pair.client), "next");
   await finish();
+});
+
+/** So long that a program that waits for it would be killed first. */
+const LONG = 3_600_000;
+
+for (
+  const [what, source] of [
+    ["spawned sleep", `task.spawn(() => task.sleep(${LONG}))`],
+    ["spawned timer", `task.spawn(() => task.timer(${LONG}, () => {}))`],
+    [
+      "spawned function that sleeps first",
+      `task.spawn(async () => { await task.sleep(${LONG}); })`,
+    ],
+    ["interval that sleeps", `task.interval(1, () => task.sleep(${LONG}))`],
+  ]
+) {
+  Deno.test(`cancel() of a ${what} lets the process end`, async () => {
+    const { code, stdout, stderr } = await runProgram(
+      `
+        const id = ${source};
+        await task.sleep(0).then(() => task.sleep(5)); // it has begun
+        console.log(task.status(id), task.cancel(id), task.status(id));
+      `,
+      [],
+    );
+    assertEquals([code, stdout, stderr], [0, "Running true Faulted\n", ""]);
+  });
+}
+
+Deno.test("cancel() by the function itself lets a sleep that it begins then keep no process alive", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+      const id = task.spawn(() => {
+        console.log(task.cancel(id));
+        return task.sleep(${LONG});
+      });
+    `,
+    [],
+  );
+  assertEquals([code, stdout, stderr], [0, "true\n", ""]);
+});
+
+Deno.test("cancel() leaves sleeps alone that are not the task's: forgotten, later, somebody else's", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+      task.forget(task.spawn(() => task.sleep(30).then(() => console.log("forgotten"))));
+      const later = task.spawn(async () => {
+        await task.sleep(1);
+        await task.sleep(40);
+        console.log("later");
+      });
+      await task.sleep(20);
+      const other = task.spawn(() => task.sleep(${LONG}));
+      const mine = task.sleep(50).then(() => console.log("mine"));
+      await Promise.resolve();
+      task.cancel(later);
+      task.cancel(other);
+    `,
+    [],
+  );
+  assertEquals([code, stdout.split("\n").sort(), stderr], [
+    0,
+    ["", "forgotten", "later", "mine"],
+    "",
+  ]);
 });

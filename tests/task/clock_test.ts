@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import { task } from "../../mod.ts";
 import { CountingController, drain, leaveNothing, outcome, runProgram, turn } from "./helpers.ts";
+import { until } from "../settle.ts";
 
 leaveNothing();
 
@@ -144,7 +145,7 @@ Deno.test("interval() calls the first time at once, never inside the call", asyn
 
 Deno.test("interval() calls again and again until it is cancelled", async () => {
   const beating = beat(1);
-  while (beating.calls < 5) await task.sleep(1);
+  await until(() => beating.calls >= 5);
   assertEquals(task.status(beating.id), "Running");
   assertEquals(task.cancel(beating.id, "enough"), true);
   const { calls } = beating;
@@ -198,7 +199,7 @@ Deno.test("interval() never overlaps its calls when they are slow", async () => 
 Deno.test("interval() leaves the event loop free when ms is 0 or less", async () => {
   for (const ms of [0, -1]) {
     const beating = beat(ms);
-    while (beating.calls < 3) await turn();
+    await until(() => beating.calls >= 3);
     task.cancel(beating.id);
     task.forget(beating.id);
   }
@@ -274,7 +275,7 @@ Deno.test("interval() is Faulted and ends when its function throws or rejects", 
 Deno.test("interval() goes on when it is forgotten, until it is cancelled", async () => {
   const beating = beat(1);
   task.forget(beating.id);
-  while (beating.calls < 3) await task.sleep(1);
+  await until(() => beating.calls >= 3);
   assertEquals(task.cancel(beating.id), true);
   assertEquals(task.status(beating.id), "Unknown");
 });

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { socket, task } from "../../mod.ts";
-import { completed, drain, faulted, held, leaveNothing } from "./helpers.ts";
+import { completed, drain, faulted, held, leaveNothing, makePair } from "./helpers.ts";
 
 leaveNothing();
 
@@ -117,4 +117,17 @@ Deno.test("busy() is true while a forgotten task is Running", async () => {
   resolve(1);
   await drain();
   assertEquals(task.busy(), false);
+});
+
+Deno.test("inspect() gives ages in whole milliseconds, of sockets too", async () => {
+  using pair = await makePair();
+  const id = task.spawn(() => task.sleep(3));
+  const created = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+  await task.await(id, { timeout: 1.3 }).catch(() => {});
+  const ages = [...task.inspect(), ...socket.inspect()].map(({ age }) => age);
+  assertEquals(ages.length, 5);
+  for (const age of ages) assert(Number.isInteger(age) && age >= 0, `age ${age}`);
+  await task.await(id);
+  socket.close(created);
+  assert(socket.isopen(pair.client));
 });

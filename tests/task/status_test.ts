@@ -3,6 +3,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { completed, drain, faulted, held, leaveNothing, makePair } from "./helpers.ts";
+import { until } from "../settle.ts";
 
 leaveNothing();
 
@@ -93,7 +94,7 @@ Deno.test("status() follows a recv when it is polled", async () => {
   const id = socket.recv(pair.client);
   assertEquals(look(id), ["Running", undefined, undefined]);
   socket.send(pair.peer, "x");
-  while (task.status(id) === "Running") await task.sleep(1);
+  await until(() => task.status(id) !== "Running");
   assertEquals(look(id), ["Completed", new Uint8Array([120]), undefined]);
   await task.await(id);
   assertEquals(task.status(id), "Unknown");

@@ -1,7 +1,7 @@
 // What the compiler knows. These tests fail when this file does not type-check.
 
 import { assertEquals } from "@std/assert";
-import { socket, task } from "../../mod.ts";
+import { socket, task, tls } from "../../mod.ts";
 import { leaveNothing } from "./helpers.ts";
 
 leaveNothing();
@@ -18,15 +18,36 @@ function gives<R>() {
 const id: socket.SocketId = 1;
 
 Deno.test("await() is typed by the task when a socket function gave it", () => {
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(id)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id)));
   gives<Promise<number>>()(() => task.await(socket.send(id, "x")));
   gives<Promise<number>>()(() => task.await(socket.recvInto(id, new Uint8Array(1))));
   gives<Promise<socket.SocketId>>()(() => task.await(socket.accept(id)));
   gives<Promise<socket.SocketId>>()(() => task.await(socket.connect("localhost", 1)));
   gives<Promise<void>>()(() => task.await(socket.shutdown(id)));
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(id), { timeout: 1 }));
-  gives<Uint8Array | undefined>()(() => task.result(socket.recv(id)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id), { timeout: 1 }));
+  gives<Uint8Array<ArrayBuffer> | undefined>()(() => task.result(socket.recv(id)));
   gives<unknown>()(() => task.error(socket.recv(id)));
+});
+
+Deno.test("received bytes pass wherever the Web wants an array of its own", () => {
+  const use = async () => {
+    const all = await task.all([
+      socket.recv(id),
+      socket.recvExact(id, 1),
+      socket.recvUntil(id, ";"),
+      tls.recv(id),
+      tls.recvExact(id, 1),
+      tls.recvUntil(id, ";"),
+    ]);
+    const error = task.error(socket.recvExact(id, 1)) as socket.SocketError;
+    for await (const chunk of socket.streams(id).readable) all.push(chunk);
+    for (const data of [...all, socket.peek(id)!, tls.peek(id)!, error.partial!]) {
+      new Response(data);
+      new Blob([data]);
+      await crypto.subtle.digest("SHA-256", data);
+    }
+  };
+  assertEquals(typeof use, "function");
 });
 
 Deno.test("await() is typed by the function when spawn() gave the task", () => {
@@ -39,9 +60,9 @@ Deno.test("await() is typed by the function when spawn() gave the task", () => {
 
 Deno.test("take(), settled() and add() are typed by the task", () => {
   const queue = task.completions();
-  gives<task.Outcome<Uint8Array> | undefined>()(() => task.take(socket.recv(id)));
+  gives<task.Outcome<Uint8Array<ArrayBuffer>> | undefined>()(() => task.take(socket.recv(id)));
   gives<task.Outcome | undefined>()(() => queue.take());
-  gives<task.TaskId<Uint8Array>>()(() => queue.add(socket.recv(id)));
+  gives<task.TaskId<Uint8Array<ArrayBuffer>>>()(() => queue.add(socket.recv(id)));
   gives<Promise<(task.TaskId<number> | task.TaskId<void>)[]>>()(() =>
     task.settled([socket.send(id, "x"), task.after(1)])
   );
@@ -56,7 +77,7 @@ Deno.test("plain numbers pass wherever an ID is wanted", async () => {
   const plain: number = task.spawn(() => 1);
   assertEquals(await task.await(plain), 1);
   gives<Promise<unknown>>()(() => task.await(plain));
-  gives<Promise<Uint8Array>>()(() => task.await(socket.recv(plain)));
+  gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(plain)));
   assertEquals(task.status(plain), "Unknown");
   const back: number = socket.send(plain, "x");
   task.forget(back);

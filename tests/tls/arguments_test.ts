@@ -74,7 +74,7 @@ const forServers: Wrong[] = [
     name,
   ]),
   ...["timeout", "signal", "sni", "host", "unsafelyIgnoreHostname", "rejectUnauthorized"]
-    .map((name): Wrong => [{ certs: [pair], [name]: 1 }, TypeError, `Unknown option "${name}"`]),
+    .map((name): Wrong => [{ certs: [pair], [name]: 1 }, TypeError, `"${name}"`]),
 ];
 
 /** Says what was given, for the name of a test. */
@@ -264,4 +264,27 @@ Deno.test("tls calls throw for a wrong argument when the connection is not encry
   assertThrows(() => tls.unrecv(client, wrong(5)), TypeError, '"data"');
   assertThrows(() => tls.serve(server, wrong(5)), TypeError, '"handler"');
   [client, server].forEach(socket.close);
+});
+
+test("accept(), hasconnection() and serve() name the same argument as those of socket", () => {
+  for (const { accept, hasconnection, serve } of [socket, tls]) {
+    const calls = [accept, hasconnection, (id: never) => serve(id, () => {})] as Loose[];
+    for (const call of calls as ((id: unknown) => unknown)[]) {
+      const { message } = assertThrows(() => call("x"), TypeError);
+      assertEquals(message, '"server" must be an integer ID: current value is "x"');
+    }
+  }
+});
+
+test("lists and bytes that are empty are named as they are", () => {
+  const values: [() => unknown, string][] = [
+    [() => tls.tcpserver("127.0.0.1", 0, { certs: [] }), "an empty array"],
+    [() => tls.recvUntil(0, ""), '""'],
+    [() => tls.recvUntil(0, new Uint8Array(0)), "an empty Uint8Array"],
+    [() => tls.recvInto(0, new Uint8Array(0)), "an empty Uint8Array"],
+  ];
+  for (const [call, shown] of values) {
+    const { message } = assertThrows(call, RangeError);
+    assertEquals(message.slice(message.indexOf("current")), `current value is ${shown}`);
+  }
 });

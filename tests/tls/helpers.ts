@@ -62,10 +62,19 @@ export const clientKinds: readonly (readonly [string, tls.TlsClientOptions])[] =
 /** The same for a server with a certificate. */
 export const serverKinds: readonly (readonly [
   string,
-  (pair: CertificatePair) => tls.TlsServerOptions,
+  (pair: CertificatePair) => tls.TlsListenOptions,
 ])[] = [
-  ["deno", (pair) => pair],
-  ["node", (pair) => ({ certs: [pair] })],
+  ["deno", (pair) => ({ ...pair, native: true })],
+  ["node", (pair) => pair],
+];
+
+/** Every way to give a complete server its certificate. */
+export const completeKinds: typeof serverKinds = [
+  ["cert and key", (pair) => pair],
+  ["certs", (pair) => ({ certs: [pair] })],
+  ["three certs", (pair) => ({
+    certs: [pair, ...["a.test", "b.test"].map((name) => authority.issue([name]))],
+  })],
 ];
 
 /** The code of what an attempt to connect rejects with; a connection is closed again. */

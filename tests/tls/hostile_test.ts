@@ -90,7 +90,7 @@ Deno.test("servers go on and keep nothing when visitors are hostile", () =>
     };
     const plain = socket.tcpserver("127.0.0.1", 0);
     const starttls = socket.tcpserver("127.0.0.1", 0);
-    const native = tls.tcpserver("127.0.0.1", 0, { ...pair });
+    const native = tls.tcpserver("127.0.0.1", 0, { ...pair, native: true });
     const node = tls.tcpserver("127.0.0.1", 0, { certs: [pair] });
     const serving = [
       socket.serve(plain, answer, options),

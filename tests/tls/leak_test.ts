@@ -123,24 +123,26 @@ for (const [serverKind, serve] of serverKinds) {
     silent.forEach((conn) => conn.close());
   });
 
-  test(`replaced certificates leave nothing [${serverKind}]`, async () => {
-    const server = tls.tcpserver("127.0.0.1", 0, serve(pair));
-    const accepting = tls.accept(server);
-    for (let i = 0; i < 5; i++) {
-      tls.setcerts(server, pair);
-      if (i % 2 === 0) await turn();
-    }
-    tls.close(server);
-    await codeOf(accepting);
-  });
+  if (serverKind === "node") {
+    test(`replaced certificates leave nothing [${serverKind}]`, async () => {
+      const server = tls.tcpserver("127.0.0.1", 0, serve(pair));
+      const accepting = tls.accept(server);
+      for (let i = 0; i < 5; i++) {
+        tls.setcerts(server, pair);
+        if (i % 2 === 0) await turn();
+      }
+      tls.close(server);
+      await codeOf(accepting);
+    });
 
-  test(`a listener closed right after setcerts leaves nothing [${serverKind}]`, async () => {
-    const server = tls.tcpserver("127.0.0.1", 0, serve(pair));
-    const accepting = tls.accept(server);
-    tls.setcerts(server, pair);
-    tls.close(server);
-    assertEquals(await codeOf(accepting), "ECONNABORTED");
-  });
+    test(`a listener closed right after setcerts leaves nothing [${serverKind}]`, async () => {
+      const server = tls.tcpserver("127.0.0.1", 0, serve(pair));
+      const accepting = tls.accept(server);
+      tls.setcerts(server, pair);
+      tls.close(server);
+      assertEquals(await codeOf(accepting), "ECONNABORTED");
+    });
+  }
 
   test(`a forgotten accept leaves no connection [${serverKind}]`, async () => {
     const server = tls.tcpserver("127.0.0.1", 0, serve(pair));

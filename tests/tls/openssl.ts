@@ -4,8 +4,17 @@ import { clientPair, pair } from "./helpers.ts";
 import { ca } from "./helpers.ts";
 
 /** Whether there is one. */
-export const available: boolean = await new Deno.Command("openssl", { args: ["version"] })
-  .output().then(({ success }) => success, () => false);
+export const available: boolean = await runs("openssl", ["version"]);
+
+/** Whether a program is there and ends well. */
+async function runs(program: string, args: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false; // thrown at the call, not rejected with
+    throw error;
+  }
+}
 
 /** The certificates of the tests as files, for the program to read. */
 export interface Files extends Disposable {
@@ -14,20 +23,23 @@ export interface Files extends Disposable {
   readonly key: string;
   readonly clientCert: string;
   readonly clientKey: string;
+  /** Writes one more, and gives its path. */
+  write(name: string, text: string): string;
 }
 
 export function writeFiles(): Files {
   const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
-  const file = (name: string, text: string) => {
+  const write = (name: string, text: string) => {
     Deno.writeTextFileSync(`${folder}/${name}`, text);
     return `${folder}/${name}`;
   };
   return {
-    ca: file("ca.pem", ca),
-    cert: file("cert.pem", pair.cert),
-    key: file("key.pem", pair.key),
-    clientCert: file("client.pem", clientPair.cert),
-    clientKey: file("client.key", clientPair.key),
+    ca: write("ca.pem", ca),
+    cert: write("cert.pem", pair.cert),
+    key: write("key.pem", pair.key),
+    clientCert: write("client.pem", clientPair.cert),
+    clientKey: write("client.key", clientPair.key),
+    write,
     [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
   };
 }
@@ -54,6 +66,11 @@ export class OpenSsl implements AsyncDisposable {
       this.#ended = true;
       this.#changed.resolve();
     });
+  }
+
+  /** Resolves when it has closed its output. */
+  get ended(): Promise<unknown> {
+    return Promise.all(this.#outputs);
   }
 
   /** What it printed so far. */

@@ -1,6 +1,8 @@
 // Serving TLS: as plain serving, for connections whose handshake is finished.
 
 import { assertEquals, assertThrows } from "@std/assert";
+import net from "node:net";
+import nodeTls from "node:tls";
 import { socket, task, tls } from "../../mod.ts";
 import { randomBytes, receiveAll, sha256, textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
@@ -77,6 +79,27 @@ for (const [kind, options] of serverKinds) {
     assertEquals((await receiveAll(client)).length, 0);
     assertEquals(await echoed(await dial(server), "on"), "on");
     assertEquals([errors[0], errors.length], [boom, 2]);
+  });
+
+  test("serve() does not report that a client cut the stream", async (server) => {
+    const [reports, codes]: [unknown[], string[]] = [[], []];
+    task.setFaultHandler((error) => reports.push(error));
+    const onError = (error: unknown) => codes.push((error as socket.SocketError).code);
+    for (const options of [{}, { onError }]) {
+      const serving = tls.serve(server, echo, options);
+      const raw = await new Promise<net.Socket>((resolve) => {
+        const [host, port] = tls.getlocal(server);
+        const raw: net.Socket = net.connect({ host, port });
+        const secure = nodeTls.connect({ socket: raw, ca, servername: "localhost" });
+        secure.once("secureConnect", () => secure.write("x"));
+        secure.once("data", () => resolve(raw));
+        secure.on("error", () => {});
+      });
+      raw.destroy(); // no close_notify
+      await until(() => task.inspect().every(({ kind }) => kind !== "handler"));
+      task.cancel(serving);
+    }
+    assertEquals([reports, codes], [[], ["EUNEXPECTEDEOF"]]);
   });
 
   test("serve() is held up by nobody who does not finish a handshake", async (server) => {

@@ -12,7 +12,7 @@ import {
   clientHello,
   clientKinds,
   clientPair,
-  inDays,
+  completeKinds,
   inspectListener,
   pair,
   refusal,
@@ -26,25 +26,11 @@ const test = (name: string, run: () => Promise<void>) => Deno.test(name, () => l
 async function shownTo(server: socket.SocketId, sni: string, trusted = ca): Promise<string> {
   const accepting = tls.accept(server);
   const unsafe = { ca: trusted, unsafelyIgnoreHostname: true };
-  const client = await connectAgain(...tls.getlocal(server), sni, unsafe);
+  const client = await tls.tcpconnect(...tls.getlocal(server), sni, unsafe);
   const subject = tls.info(client).peerCertificate!.subject;
   tls.close(await task.await(accepting));
   tls.close(client);
   return subject;
-}
-
-/**
- * Connects, again if it must: at the moment when another listener takes the place of one of Deno's, a
- * client may be refused or reset.
- */
-async function connectAgain(...args: Parameters<typeof tls.tcpconnect>): Promise<socket.SocketId> {
-  for (;;) {
-    try {
-      return await tls.tcpconnect(...args);
-    } catch (error) {
-      if (!/^ECONN(REFUSED|RESET)$/.test((error as socket.SocketError).code)) throw error;
-    }
-  }
 }
 
 /** Both ends of a connection through a listener. */
@@ -54,7 +40,7 @@ async function connected(
 ): Promise<[client: socket.SocketId, peer: socket.SocketId]> {
   const accepting = tls.accept(server);
   const address = tls.getlocal(server);
-  const client = await connectAgain(...address, "localhost", { ca, ...options });
+  const client = await tls.tcpconnect(...address, "localhost", { ca, ...options });
   return [client, await task.await(accepting)];
 }
 
@@ -225,7 +211,7 @@ for (const [clientKind, own] of clientKinds) {
 
 const demanding = { requestCert: true, ca };
 
-for (const [serverKind, serve] of serverKinds) {
+for (const [serverKind, serve] of completeKinds) {
   test(`accept() gives a client whose certificate is trusted [${serverKind}]`, async () => {
     const server = tls.tcpserver("127.0.0.1", 0, { ...serve(pair), ...demanding });
     const [client, peer] = await connected(server, clientPair);
@@ -285,7 +271,7 @@ test("accept() refuses an own authority's client when requestCert is given witho
 // Clients that never finish
 
 for (const [kind, serve] of serverKinds) {
-  const server = (options: tls.TlsListenOptions = {}) =>
+  const server = (options: tls.TlsListenSettings = {}) =>
     tls.tcpserver("127.0.0.1", 0, { ...serve(pair), ...options });
   const raw = async (id: socket.SocketId, text = "") => {
     const [hostname, port] = tls.getlocal(id);
@@ -506,6 +492,8 @@ for (const [kind, serve] of serverKinds) {
 
   // Certificates replaced while listening
 
+  if (kind === "deno") continue;
+
   test(`setcerts() shows the new certificate from then on [${kind}]`, async () => {
     const id = server();
     const [client, peer] = await connected(id);
@@ -532,7 +520,7 @@ for (const [kind, serve] of serverKinds) {
     assertEquals(accepts.map(task.status), ["Running", "Running"]);
     await task.await(socket.starttls(late, { host: "localhost", ca }));
     assertEquals(tls.info(late).peerCertificate!.subject, "server.test");
-    const early = await connectAgain(...address, "localhost", { ca });
+    const early = await tls.tcpconnect(...address, "localhost", { ca });
     assertEquals(tls.info(early).peerCertificate!.subject, "localhost");
     [late, early, ...await task.all(accepts), id].forEach(tls.close);
   });
@@ -597,12 +585,11 @@ test("setcerts() drops no connection of a listener with certs under load", async
       await turn();
     }
   });
-  const shown = new Set<string>();
   const clients = Array.from({ length: 6 }, () =>
     task.spawn(async () => {
       for (let i = 0; i < 10; i++) {
         const client = await tls.tcpconnect(...address, "localhost", { ca });
-        shown.add(tls.info(client).peerCertificate!.subject);
+        assert(names.includes(tls.info(client).peerCertificate!.subject));
         await task.await(tls.send(client, "echo"));
         assertEquals((await task.await(tls.recv(client))).length, 4);
         tls.close(client);
@@ -612,7 +599,6 @@ test("setcerts() drops no connection of a listener with certs under load", async
   done = true;
   await task.all([serving, replacing]);
   assertEquals(inspectListener(server).dropped, 0);
-  assertEquals([...shown].sort(), names);
   tls.close(server);
   await task.wait();
 });
@@ -620,13 +606,9 @@ test("setcerts() drops no connection of a listener with certs under load", async
 // Certificates that cannot be used
 
 function badPairs(): [what: string, pair: tls.CertificatePair, code: string][] {
-  const expired = authority.issue(["a.test"], { notBefore: inDays(-3), notAfter: inDays(-1) });
-  const early = authority.issue(["a.test"], { notBefore: inDays(1), notAfter: inDays(3) });
   const { cert, key } = pair;
   const garbled = (text: string) => text.replace("\nMI", "\nAA");
   return [
-    ["expired", expired, "CERT_HAS_EXPIRED"],
-    ["not yet valid", early, "CERT_NOT_YET_VALID"],
     ["another's key", { cert, key: clientPair.key }, "ERR_OSSL_X509_KEY_VALUES_MISMATCH"],
     ["no PEM", { cert: "certificate", key }, "ERR_OSSL_PEM_NO_START_LINE"],
     ["an empty key", { cert, key: "" }, "ERR_OSSL_PEM_NO_START_LINE"],
@@ -646,8 +628,8 @@ for (const [what, bad, code] of badPairs()) {
       ["listen", () => tls.tcpserver("127.0.0.1", 0, { certs: [pair, bad] })],
       ["connect", () => tls.connect("127.0.0.1", 9, "", bad)],
       ["connect", () => tls.tcpconnect("127.0.0.1", 9, "", bad)],
-      ["starttls", () => socket.starttls(client, { certs: [bad] })],
-      ["starttls", () => socket.starttls(client, { ...bad, host: "server.test" })],
+      ["starttls", () => socket.starttls(client, { side: "server", certs: [bad] })],
+      ["starttls", () => socket.starttls(client, bad)],
     ];
     for (const [op, call] of calls) {
       const error = assertThrows(call, socket.SocketError);
@@ -677,7 +659,8 @@ test("every call throws a code when an authority cannot be used", async () => {
         () => tls.tcpconnect("127.0.0.1", 9, "", { ca: bad }),
         () => tls.tcpserver("127.0.0.1", 0, { ca: bad, requestCert: true }),
         () => socket.starttls(client, { ca: bad }),
-        () => socket.starttls(client, { certs: [pair], ca: bad, requestCert: true }),
+        () =>
+          socket.starttls(client, { side: "server", certs: [pair], ca: bad, requestCert: true }),
       ]
     ) assertEquals(assertThrows(call, socket.SocketError).code, code);
   }

@@ -1,6 +1,6 @@
 // Upgrading a connection in place, on either side.
 
-import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
 import { once } from "node:events";
 import { socket, task, tls } from "../../mod.ts";
 import { bytesOf, HUGE, receive, receiveAll, textOf } from "../bytes.ts";
@@ -125,11 +125,49 @@ test("starttls() carries nothing in clear", async () => {
 test("starttls() makes the accepted end the client of TLS when it is told so", async () => {
   using ends = await tcpPair();
   await task.all([
-    socket.starttls(ends.client, forServer),
-    socket.starttls(ends.peer, { ca }), // verified against the address of the other end
+    socket.starttls(ends.client, { side: "server", ...forServer }),
+    socket.starttls(ends.peer, { side: "client", ca }), // verified against the other end's address
   ]);
   assertEquals(tls.info(ends.peer).peerCertificate!.subject, "server.test");
+  assertEquals([ends.client, ends.peer].map(socket.getside), ["client", "server"]);
   await assertCarries(ends.client, ends.peer);
+});
+
+test("starttls() throws for options of the other side, and says which side this is", async () => {
+  using ends = await tcpPair();
+  // deno-lint-ignore no-explicit-any
+  const loose = socket.starttls as (id: unknown, options?: any) => unknown;
+  for (
+    const [id, options, text] of [
+      [ends.client, forServer, '"certs" is the server\'s: this end is the client, since it conn'],
+      [ends.client, { requestCert: true }, '"requestCert" is the server\'s'],
+      [ends.client, { handshakeTimeout: 5 }, '"handshakeTimeout" is the server\'s'],
+      [ends.peer, forClient, '"host" is the client\'s: this end is the server, since it was acc'],
+      [ends.peer, { ...pair, timeout: 5 }, '"timeout" is the client\'s'],
+      [ends.peer, { ...pair, unsafelyIgnoreHostname: true }, 'give side: "client" to take'],
+      [
+        ends.client,
+        { side: "server", ...pair, host: "a.test" },
+        '"host" is the client\'s: side is',
+      ],
+      [ends.peer, { side: "client", certs: [pair] }, '"certs" is the server\'s: side is "client"'],
+      [ends.peer, {}, "The server needs a certificate"],
+      [ends.peer, undefined, "The server needs a certificate"],
+      [ends.client, { side: "server" }, "The server needs a certificate"],
+      [ends.client, { side: 5 }, '"side" must be a string'],
+      [ends.client, null, '"options" must be an object'],
+      [ends.client, "server.test", '"options" must be an object'],
+      [ends.client, { host: null }, '"host" must be a string'],
+      [ends.client, { hostname: "a.test" }, 'Unknown option "hostname"'],
+      [-1, { hostname: "a.test" }, 'Unknown option "hostname"'],
+      [undefined, {}, '"id" must be an integer ID'],
+      [null, forClient, '"id" must be an integer ID'],
+      ["1", forServer, '"id" must be an integer ID'],
+    ] as const
+  ) assertThrows(() => loose(id, options), TypeError, text);
+  assertThrows(() => loose(ends.client, { side: "both" }), RangeError, '"side" must be');
+  assertEquals([ends.client, ends.peer].map(socket.istls), [false, false]);
+  await upgrade(ends);
 });
 
 test("starttls() verifies the host that was connected to when none is given", async () => {
@@ -150,16 +188,17 @@ test("starttls() verifies the host that was connected to when none is given", as
   }
 });
 
-test("starttls() takes cert and key for the server's side, and with host for the client's", async () => {
-  using ends = await tcpPair();
-  await task.all([
-    socket.starttls(ends.peer, pair),
-    socket.starttls(ends.client, { ...forClient, ...clientPair }),
-  ]);
-  assertEquals([tls.info(ends.peer).sni, tls.info(ends.client).sni], [
-    "server.test",
-    "server.test",
-  ]);
+test("starttls() takes cert and key for either side: the connection's", async () => {
+  for (const host of ["server.test", undefined]) {
+    using ends = await tcpPair();
+    await task.all([
+      socket.starttls(ends.peer, { ...pair, requestCert: true, ca }),
+      socket.starttls(ends.client, { ...clientPair, ca, ...host && { host } }),
+    ]);
+    assertEquals(tls.info(ends.peer).peerCertificate!.subject, "client.test");
+    assertEquals(tls.info(ends.client).peerCertificate!.subject, "server.test");
+    assertEquals(tls.info(ends.client).sni, host ?? null);
+  }
 });
 
 test("starttls() chooses the certificate by the client's host", async () => {
@@ -327,8 +366,10 @@ for (const side of ["client", "peer"] as const) {
   test(`starttls() of the ${side} faults EALREADY when another is under way`, async () => {
     using ends = await tcpPair();
     const first = socket.starttls(ends[side], options);
-    assertEquals(await codeOf(socket.starttls(ends[side], forClient)), "EALREADY");
-    assertEquals(await codeOf(socket.starttls(ends[side], forServer)), "EALREADY");
+    for (const again of [{ side: "client", ...forClient }, { side: "server", ...forServer }]) {
+      const second = socket.starttls(ends[side], again as tls.StarttlsOptions);
+      assertEquals(await codeOf(second), "EALREADY");
+    }
     const [other, others] = side === "client" ? [ends.peer, forServer] : [ends.client, forClient];
     await task.all([first, socket.starttls(other, others)]);
     await assertCarries(ends.client, ends.peer);

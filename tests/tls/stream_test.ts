@@ -21,7 +21,7 @@ const test = (name: string, run: () => Promise<void>) => Deno.test(name, () => l
 
 /** Every combination of implementations. */
 const kinds: readonly (Transport & {
-  readonly server: tls.TlsServerOptions;
+  readonly server: tls.TlsListenOptions;
   readonly client: tls.TlsClientOptions;
 })[] = clientKinds.flatMap(([clientKind, own]) =>
   serverKinds.map(([serverKind, serve]) => {
@@ -33,7 +33,7 @@ const kinds: readonly (Transport & {
 
 /** A pair with a proxy in between. */
 async function proxied(
-  server: tls.TlsServerOptions,
+  server: tls.TlsListenOptions,
   client: tls.TlsClientOptions,
   troubles: Troubles = {},
 ): Promise<{ pair: Pair; proxy: Proxy }> {
@@ -193,7 +193,7 @@ for (const { name, server, client, makePair } of kinds) {
 
 test("info() tells a client of Deno's the server's certificate", async () => {
   const shown = authority.issue(["server.test", "127.0.0.1", "*.server.test"]);
-  const listener = tls.tcpserver("127.0.0.1", 0, { ...shown, alpn: ["echo"] });
+  const listener = tls.tcpserver("127.0.0.1", 0, { ...shown, native: true, alpn: ["echo"] });
   const accepting = tls.accept(listener);
   const address = tls.getlocal(listener);
   const client = await tls.tcpconnect(...address, "server.test", { ca, alpn: ["echo"] });

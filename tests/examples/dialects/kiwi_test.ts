@@ -277,7 +277,7 @@ test("a mutex goes by snake-case names", async () => {
   assertEquals(await m.synchronize(() => m.try_acquire(1)), false);
   assertEquals(await m.try_acquire(), true);
   m.release();
-  assertThrows(() => m.release());
+  assertThrows(() => m.release(), Error, "Cannot release the mutex: nobody holds it");
 });
 
 test("the other functions of task are there; result() is null where there is none", async () => {

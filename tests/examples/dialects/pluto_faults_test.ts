@@ -8,7 +8,7 @@ import { openPluto, type PlutoSocket } from "../../../examples/dialects/pluto.ts
 import type { Scheduler } from "../../../examples/dialects/pluto_scheduler.ts";
 import { socket, task, tls } from "../../../mod.ts";
 import { HUGE, randomBytes, receiveAll, sha256, textOf } from "../../bytes.ts";
-import { arrival, turn } from "../../settle.ts";
+import { arrival, until } from "../../settle.ts";
 import { collectUntil, PAGE, pendingOf, portOf, test } from "./helpers.ts";
 
 const address = "127.0.0.1";
@@ -199,7 +199,7 @@ test("what was sent on a socket that was dropped arrives before it is closed", a
   for (let chunk; (chunk = await client.recv());) received += chunk.length;
   assertEquals(received, HUGE.length);
   await client.close();
-  while (socket.isopen(id)) await turn();
+  await until(() => !socket.isopen(id));
   socket.close(l.id);
 });
 

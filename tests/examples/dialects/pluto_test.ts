@@ -1,6 +1,6 @@
 // The samples of Pluto's manual, and what its functions give.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { once } from "node:events";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
@@ -10,6 +10,7 @@ import {
   type PlutoSocket,
 } from "../../../examples/dialects/pluto.ts";
 import { socket, task, tls } from "../../../mod.ts";
+import { until } from "../../settle.ts";
 import { refusingPort } from "../program.ts";
 import { PAGE, portOf, test } from "./helpers.ts";
 
@@ -212,7 +213,7 @@ test("recv() gives the oldest chunk, then null, and peek() shows it", async () =
   const { client, server } = await connected();
   assertEquals(client.peek(), null);
   await server.send("first");
-  while (client.peek() === null) await task.sleep(1);
+  await until(() => client.peek() !== null);
   await server.send("second");
   assertEquals([client.peek(), client.peek()], ["first", "first"]);
   assertEquals(await client.recv(), "first");
@@ -247,6 +248,16 @@ test("a closed socket receives null and sends nothing", async () => {
   await client.send("x");
   client.unrecv("x");
   assertEquals([await client.recv(), await client.starttls("localhost")], [null, false]);
+});
+
+test("starttls() throws for nil and says what it takes", async () => {
+  const { client, server } = await connected();
+  for (const nothing of [undefined, null, 7]) {
+    const upgrading = client.starttls(nothing as unknown as string);
+    await assertRejects(() => upgrading, TypeError, "a host name or a list of certificates");
+  }
+  assertEquals(socket.isopen(client.id), true);
+  await closeBoth(client, server);
 });
 
 test("starttls() is true, then null; false closes the socket", async () => {

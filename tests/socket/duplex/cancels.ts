@@ -175,14 +175,16 @@ async function cancelManyReceives(
       const seen = pending.length === 0 ? socket.peek(peer, random.integer(1, 5000)) : undefined;
       if (seen !== undefined) assertSame(seen, slice(position, seen.length), "peek");
     }
-    for (const { id } of pending) {
-      if (random.oneIn(10)) continue;
+    pending = pending.filter(({ id }) => {
+      // Where one read straight into its buffer, its cancel gives what was put back to the next.
+      if (random.oneIn(10) || task.status(id) === "Completed") return true;
       assertEquals(task.cancel(id), true);
       assertEquals(faultOf(id), "ECANCELED");
       task.forget(id);
       cancels++;
-    }
-    pending = pending.filter(({ id }) => task.status(id) === "Running");
+      return false;
+    });
+    collect();
     if (pending.length > 5) {
       await task.race(pending.map(({ id }) => id)).then(({ id, value }) => {
         assertEquals(id, pending[0].id);

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { socket, task } from "../../../mod.ts";
 import { HUGE, randomBytes, receive, receiveAll, sha256, textOf } from "../../bytes.ts";
-import { codeOf, faultOf, thrownBy, turn } from "../../settle.ts";
+import { codeOf, faultOf, thrownBy, turn, until } from "../../settle.ts";
 import type { DuplexTest } from "../duplex_test.ts";
 
 /** What a call that gives a task does with a socket ID. */
@@ -120,6 +120,7 @@ export function endingTests(test: DuplexTest): void {
     assertEquals(await codeOf(socket.send(client, "")), "EPIPE");
     assertEquals(task.cancel(ending[1]), true);
     const more = socket.send(client, "more");
+    assertEquals(task.status(more), "Running");
     const tail = (await receive(peer, HUGE.length + 4)).subarray(-4);
     assertEquals(textOf(tail), "more");
     assertEquals(await task.all([sending, more]), [HUGE.length, 4]);
@@ -208,7 +209,7 @@ export function endingTests(test: DuplexTest): void {
   test("close() leaves received bytes that are not claimed yet", async ({ client, peer }) => {
     const id = socket.recv(peer);
     await task.await(socket.send(client, "claim me"));
-    while (task.status(id) === "Running") await turn();
+    await until(() => task.status(id) !== "Running");
     socket.close(peer);
     assertEquals(textOf(await task.await(id)), "claim me");
   });
@@ -219,7 +220,7 @@ export function endingTests(test: DuplexTest): void {
     try {
       const ids = Array.from({ length: 6 }, () => socket.recv(peer, 1));
       await task.await(socket.send(client, "abcdef"));
-      while (task.status(ids[5]) === "Running") await turn();
+      await until(() => task.status(ids[5]) !== "Running");
       assertEquals(textOf(await task.await(ids[0])), "a");
       // Bytes are not dropped, what loses none is.
       const sends = ["", "", "", ""].map((data) => socket.send(client, data));

@@ -170,6 +170,29 @@ export function lookaheadTests(test: DuplexTest): void {
     assertEquals(await recvText(peer), "sent");
   });
 
+  const behind: Record<string, (id: socket.SocketId) => task.TaskId> = {
+    "recv()": (id) => socket.recv(id),
+    "recvInto()": (id) => socket.recvInto(id, new Uint8Array(9)),
+    "recvInto() a large buffer": (id) => socket.recvInto(id, new Uint8Array(DIRECT)),
+    "recvExact()": (id) => socket.recvExact(id, 2),
+    "recvLine()": (id) => socket.recvLine(id),
+  };
+  for (const [way, begin] of Object.entries(behind)) {
+    test(`unrecv() serves a ${way} whose direct recvInto is cancelled`, async (pair) => {
+      const { client, peer } = pair;
+      const direct = socket.recvInto(peer, new Uint8Array(DIRECT));
+      const next = begin(peer);
+      const last = socket.recv(peer);
+      socket.unrecv(peer, "x\n");
+      assertEquals([direct, next, last].map(task.status), ["Running", "Running", "Running"]);
+      task.cancel(direct);
+      assertEquals([next, last].map(task.status), ["Completed", "Running"]);
+      socket.send(client, "sent");
+      assertEquals(textOf(await task.await(last)), "sent");
+      task.forget(next);
+    });
+  }
+
   test("unrecv() works at the end of the stream", async ({ client, peer }) => {
     await task.await(socket.shutdown(client));
     assertEquals(await recvText(peer), "");

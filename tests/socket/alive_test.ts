@@ -1,0 +1,129 @@
+// What nobody waits for keeps no process alive; what somebody waits for does.
+
+import { assertEquals } from "@std/assert";
+
+/** Makes a connection of each kind: `a` and `b` are its ends, `server` is a listener. */
+const PAIRS: Record<string, string> = {
+  tcp: `
+    const server = socket.tcpserver("127.0.0.1", 0);
+    const accepting = socket.accept(server);
+    const a = await socket.tcpconnect(...socket.getlocal(server));
+    const b = await task.await(accepting);`,
+  unix: `
+    const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
+    const server = socket.unixserver(folder + "/s");
+    const accepting = socket.accept(server);
+    const a = await socket.unixconnect(folder + "/s");
+    const b = await task.await(accepting);
+    Deno.removeSync(folder, { recursive: true });`,
+  // An accept of Deno's own TLS keeps the process alive, whatever Deno is told.
+  tls: tlsPair(`{ cert: pair.cert, key: pair.key }`) + "socket.close(server);",
+  "tls, server of node": tlsPair(`{ certs: [pair] }`),
+};
+
+function tlsPair(options: string): string {
+  return `
+    const pair = tls.selfsigned(["localhost"]);
+    const server = tls.tcpserver("127.0.0.1", 0, ${options});
+    const accepting = tls.accept(server);
+    const connecting = tls.tcpconnect(...tls.getlocal(server), "localhost", { ca: pair.cert });
+    const b = await task.await(accepting);
+    const a = await connecting;`;
+}
+
+/** What leaves an operation of the system's under way that nobody waits for. */
+const LEFTOVERS: Record<string, string> = {
+  "recv() was cancelled": `task.cancel(socket.recv(a));`,
+  "recv() was cancelled a turn later":
+    `const id = socket.recv(b); await task.sleep(20); task.cancel(id);`,
+  "recvInto() was cancelled": `task.cancel(socket.recvInto(a, new Uint8Array(65536)));`,
+  "recvLine() was cancelled": `task.cancel(socket.recvLine(b));`,
+  "recv() was served by unrecv()": `socket.recv(a); socket.unrecv(a, "x");`,
+  "peek() found nothing": `socket.peek(a); socket.peek(b); socket.peek(a);`,
+};
+
+/** An accept under way that nobody waits for. */
+const LISTENING: Record<string, string> = {
+  "accept() was cancelled": `task.cancel(socket.accept(server));`,
+  "hasconnection() found none": `socket.hasconnection(server);`,
+};
+
+/** Runs a program that is to end by itself, and gives what it printed. */
+async function run(source: string): Promise<string> {
+  const url = new URL("../../mod.ts", import.meta.url).href;
+  const file = await Deno.makeTempFile({ prefix: "taskio_", suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, `import {socket, task, tls} from "${url}";\n${source}`);
+    const { signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-config", "--allow-all", file],
+      env: { NO_COLOR: "1" },
+      signal: AbortSignal.timeout(20_000), // a program that hangs is killed, and so fails its test
+    }).output();
+    const decoder = new TextDecoder();
+    return `${signal ?? ""}${decoder.decode(stdout)}${decoder.decode(stderr)}`;
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+for (const [kind, makePair] of Object.entries(PAIRS)) {
+  const leftovers = kind === "tls" ? LEFTOVERS : { ...LEFTOVERS, ...LISTENING };
+  Deno.test(`a process ends though ${Object.keys(leftovers).join(", ")} [${kind}]`, async () => {
+    const all = Object.values(leftovers).map((leftover) => `{ ${leftover} }`).join("\n");
+    assertEquals(await run(`${makePair}\n${all}\nconsole.log("end");`), "end\n");
+  });
+
+  Deno.test(`a process goes on for a recv that joins a read under way [${kind}]`, async () => {
+    const source = `${makePair}
+      task.cancel(socket.recv(a));
+      socket.peek(b);
+      if (socket.isopen(server)) task.cancel(socket.accept(server));
+      await task.sleep(20);
+      // Nothing but these receives is under way when the others are sent.
+      const receiving = [a, b].map((id) => task.await(socket.recv(id)));
+      await Promise.all([a, b].map((id) => task.await(socket.send(id, "x"))));
+      await Promise.all(receiving);
+      socket.peek(a);
+      const last = task.await(socket.recv(a));
+      setTimeout(() => socket.send(b, "last"), 50);
+      await last;
+      console.log("received");`;
+    assertEquals(await run(source), "received\n");
+  });
+}
+
+Deno.test("a process goes on for an accept that joins one under way", async () => {
+  const source = `
+    const server = socket.tcpserver("127.0.0.1", 0);
+    socket.hasconnection(server);
+    task.cancel(socket.accept(server));
+    const [, port] = socket.getlocal(server);
+    const worker = new Deno.Command("bash", {
+      args: ["-c", "sleep 0.3; exec 3<>/dev/tcp/127.0.0.1/" + port],
+    }).spawn();
+    worker.unref();
+    await task.await(socket.accept(server));
+    console.log("accepted");`;
+  assertEquals(await run(source), "accepted\n");
+});
+
+Deno.test("a process goes on while a starttls uses a read that a peek began", async () => {
+  const source = `
+    const pair = tls.selfsigned(["localhost"]);
+    const server = socket.tcpserver("127.0.0.1", 0);
+    const a = await socket.tcpconnect(...socket.getlocal(server));
+    const b = await task.await(socket.accept(server));
+    socket.close(server);
+    socket.peek(a);
+    socket.peek(b);
+    await task.all([
+      socket.starttls(a, { host: "localhost", ca: pair.cert }),
+      socket.starttls(b, { cert: pair.cert, key: pair.key }),
+    ]);
+    const receiving = task.await(socket.recv(a));
+    socket.send(b, "secret");
+    console.log((await receiving).length);
+    task.cancel(socket.recv(a));
+    socket.peek(b);`;
+  assertEquals(await run(source), "6\n");
+});
