@@ -123,16 +123,7 @@ export function shutdown({ waiting }: Program, connection: Socket): void {
 export function close(waiting: Waiting, closed: Socket): void {
   if (closed.watch !== undefined) waiting.unwatch(closed.watch);
   if (closed.queued === 0 || closed.fault !== undefined) socket.close(closed.id);
-  else linger(closed.id);
-}
-
-async function linger(id: socket.SocketId): Promise<void> {
-  try {
-    await task.await(socket.shutdown(id), { timeout: LINGER, cancel: true });
-  } catch {
-    // Nobody is there to be told: the program has closed it, or has ended.
-  }
-  socket.close(id);
+  else waiting.keep(socket.finish(closed.id, { timeout: LINGER }));
 }
 
 /** Gives up a task that a non-blocking descriptor would have to wait for; tells whether. */

@@ -29,6 +29,8 @@ export class Waiting implements Disposable {
   readonly #queue: task.CompletionQueue = task.completions();
   /** What each task is about; the clock is about no socket. */
   readonly #watched = new Map<task.TaskId, Socket | undefined>();
+  /** What goes on when the program has ended. */
+  readonly #kept = new Set<Promise<void>>();
   /** Calls in a row that did not have to wait. */
   #hurry = 0;
   #ended = false;
@@ -60,6 +62,17 @@ export class Waiting implements Disposable {
     if (!this.#watched.delete(id)) return;
     task.cancel(id);
     task.forget(id);
+  }
+
+  /** Lets a task go on that the program knows nothing of any more, nor of its failure. */
+  keep(id: task.TaskId<void>): void {
+    const kept = task.await(id).catch(() => {}).then(() => void this.#kept.delete(kept));
+    this.#kept.add(kept);
+  }
+
+  /** Waits until all of those have settled. */
+  async rest(): Promise<void> {
+    await Promise.all(this.#kept);
   }
 
   /** Notes what has settled. */

@@ -104,7 +104,7 @@ export class Wasi implements Disposable {
   }
 
   /**
-   * Runs the program.
+   * Runs the program, until its end and until what it has sent has gone out.
    *
    * @returns Its exit code.
    * @throws {WebAssembly.RuntimeError} If it trapped.
@@ -119,6 +119,7 @@ export class Wasi implements Disposable {
       throw error;
     } finally {
       this[Symbol.dispose]();
+      await this.#waiting.rest();
     }
   }
 
