@@ -18,38 +18,41 @@ export class Memory {
 
   /** A part of the memory as it is now. */
   bytes(at: number, length: number): Uint8Array<ArrayBuffer> {
-    // The guest's integers are unsigned here, but come signed.
-    [at, length] = [at >>> 0, length >>> 0];
-    const { buffer } = this.#current;
-    if (at + length > buffer.byteLength) throw new Failure(FAULT);
-    return new Uint8Array(buffer as ArrayBuffer, at, length);
+    const { buffer } = this.#check(at, length);
+    return new Uint8Array(buffer as ArrayBuffer, at >>> 0, length >>> 0);
   }
 
   /** A part of the memory to read and write numbers in, which are little-endian. */
   view(at: number, length: number): DataView {
-    const { buffer, byteOffset } = this.bytes(at, length);
-    return new DataView(buffer, byteOffset, length >>> 0);
+    const { buffer } = this.#check(at, length);
+    return new DataView(buffer, at >>> 0, length >>> 0);
   }
 
   setUint32(at: number, value: number): void {
-    if ((at >>> 0) + 4 > this.#current.byteLength) throw new Failure(FAULT);
-    this.#view.setUint32(at >>> 0, value, true);
+    this.#check(at, 4).setUint32(at >>> 0, value, true);
   }
 
   setUint64(at: number, value: bigint): void {
-    if ((at >>> 0) + 8 > this.#current.byteLength) throw new Failure(FAULT);
-    this.#view.setBigUint64(at >>> 0, value, true);
+    this.#check(at, 8).setBigUint64(at >>> 0, value, true);
   }
 
   /** The buffers that a list of addresses and lengths names. */
   parts(at: number, count: number): Uint8Array<ArrayBuffer>[] {
     if (count >>> 0 > MAX_PARTS) throw new Failure(INVAL);
-    const list = this.view(at, count * 8);
+    const list = this.#check(at, count * 8);
     const parts = [];
-    for (let i = 0; i < count * 8; i += 8) {
-      parts.push(this.bytes(list.getUint32(i, true), list.getUint32(i + 4, true)));
+    for (let i = 0; i < count; i++) {
+      const entry = (at >>> 0) + i * 8;
+      parts.push(this.bytes(list.getUint32(entry, true), list.getUint32(entry + 4, true)));
     }
     return parts;
+  }
+
+  /** All of the memory, of which there is such a part. */
+  #check(at: number, length: number): DataView {
+    const view = this.#current;
+    if ((at >>> 0) + (length >>> 0) > view.byteLength) throw new Failure(FAULT);
+    return view;
   }
 
   get #current(): DataView {

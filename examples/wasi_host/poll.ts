@@ -5,6 +5,7 @@ import { clockNow } from "./clock.ts";
 import { SEND_BUFFER, type Socket } from "./descriptor.ts";
 import { BADF, errnoOf, INVAL, SUCCESS } from "./errno.ts";
 import type { Program } from "./program.ts";
+import type { Result } from "./waiting.ts";
 
 const CLOCK = 0, FD_READ = 1, FD_WRITE = 2;
 const ABSOLUTE = 1;
@@ -25,13 +26,13 @@ interface Poll {
 }
 
 /** Writes one event for each of `count` subscriptions that has something to tell: one at least. */
-export async function poll(
+export function poll(
   program: Program,
   from: number,
   to: number,
   count: number,
   sizeAt: number,
-): Promise<number> {
+): Result {
   const { memory, waiting } = program;
   count >>>= 0;
   if (count === 0 || count > MAX_SUBSCRIPTIONS) return INVAL;
@@ -45,12 +46,17 @@ export async function poll(
   memory.setUint32(sizeAt, 0);
   waiting.settle();
   look(program, poll);
-  if (poll.found > 0) await waiting.breathe();
+  if (poll.found === 0) return pollLater(program, poll, sizeAt);
+  memory.setUint32(sizeAt, poll.found);
+  return waiting.breathe(SUCCESS);
+}
+
+async function pollLater(program: Program, poll: Poll, sizeAt: number): Promise<number> {
   while (poll.found === 0) {
-    await waiting.next(poll.next);
+    await program.waiting.next(poll.next);
     look(program, poll);
   }
-  memory.setUint32(sizeAt, poll.found);
+  program.memory.setUint32(sizeAt, poll.found);
   return SUCCESS;
 }
 
@@ -100,7 +106,8 @@ function report(poll: Poll, subscription: number, errno: number, size = 0): void
   events.setUint32(at + 4, subscriptions.getUint32(subscription + 4));
   events.setUint16(at + 8, errno, true);
   events.setUint8(at + 10, subscriptions.getUint8(subscription + 8));
-  events.setBigUint64(at + 16, BigInt(size), true);
+  events.setUint32(at + 16, size, true);
+  events.setUint32(at + 20, 0, true);
   events.setUint16(at + 24, 0, true);
 }
 

@@ -9,6 +9,9 @@ const PATIENCE = 16;
 /** The longest that a timer can be, in ms. */
 const MAX_DELAY = 2 ** 31 - 1;
 
+/** What a call gives, now or later: the number of a failure. */
+export type Result = number | Promise<number>;
+
 /** The program was ended from outside. */
 export class TerminatedError extends Error {
   override readonly name = "TerminatedError";
@@ -121,14 +124,16 @@ export class Waiting implements Disposable {
   }
 
   /** Says that nothing can be done now. */
-  async again(): Promise<number> {
-    await this.breathe();
-    return AGAIN;
+  again(): Result {
+    return this.breathe(AGAIN);
   }
 
-  /** Nothing arrives while the program runs: if it never waits, it has to stop at times. */
-  async breathe(): Promise<void> {
-    if (++this.#hurry > PATIENCE) await this.turn();
+  /**
+   * Gives an answer for which the program did not have to wait. Nothing arrives while it runs: if it
+   * never waits, it has to stop at times.
+   */
+  breathe(answer: number): Result {
+    return ++this.#hurry > PATIENCE ? this.turn().then(() => answer) : answer;
   }
 
   /** Lets the event loop turn. */

@@ -7,7 +7,7 @@ import { lengthOf, Memory } from "./memory.ts";
 import { poll } from "./poll.ts";
 import type { Program } from "./program.ts";
 import { accept, close, receive, send, shutdown } from "./sockets.ts";
-import { Waiting } from "./waiting.ts";
+import { type Result, Waiting } from "./waiting.ts";
 
 export { TerminatedError } from "./waiting.ts";
 
@@ -44,8 +44,6 @@ class Exit extends Error {
     this.code = code;
   }
 }
-
-type Result = number | Promise<number>;
 
 /**
  * A `wasm32-wasi` program (WASI preview 1) and the calls that it is given: an ordinary program with
