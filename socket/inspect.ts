@@ -31,7 +31,7 @@ export interface StreamRecord {
   readonly queuedIn: number;
   /** Bytes that wait to be sent. */
   readonly queuedOut: number;
-  /** Running tasks: receives, then sends, each in order, then a `starttls`. */
+  /** Running tasks: receives, `ready`s, then sends, each in order, then a `starttls`. */
   readonly pending: readonly TaskId[];
   /** Whole milliseconds since it was connected. */
   readonly age: number;
@@ -60,7 +60,7 @@ export interface ListenerRecord {
   readonly dropped: number;
   /** With TLS: until when its certificates are valid, all of them. */
   readonly validTo: Date | undefined;
-  /** Running accepts, in order. */
+  /** Running accepts, in order, then `ready`s. */
   readonly pending: readonly TaskId[];
   /** Whole milliseconds since it began to listen. */
   readonly age: number;

@@ -5,7 +5,8 @@
  * belong to a task: at most one is under way, begun when somebody wants a connection and none is
  * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
  * demand connections wait in the system's backlog. An accept under way that nobody waits for (it was
- * cancelled, or begun by `hasconnection`) keeps no process alive.
+ * cancelled, or begun by `hasconnection`) keeps no process alive. A `ready` wants a connection and takes
+ * none: it is looked at when no accept waits.
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
@@ -77,6 +78,8 @@ export class Listener extends Handle {
   /** Connections given to accepts. */
   accepted = 0;
   readonly #waiting: Queue<Task> = new Queue();
+  /** Those that wait for what the next accept would give, and take nothing. */
+  readonly #watching: Queue<Task> = new Queue();
   /** Completed accepts with a connection that nobody has claimed. */
   readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
@@ -104,12 +107,16 @@ export class Listener extends Handle {
       fault(task, this.#translate(cause));
     } else {
       this.#waiting.push(task);
-      if (this.#unreferenced) {
-        this.#unreferenced = false;
-        this.acceptor.ref?.();
-      }
-      this.#accept();
+      this.#want();
     }
+    return task.id;
+  }
+
+  /** A task that completes when an accept that is called then need not wait. */
+  whenReady(): TaskId<void> {
+    const task = new Task("ready", this.id, this);
+    this.#watching.push(task);
+    this.#settle();
     return task.id;
   }
 
@@ -132,6 +139,7 @@ export class Listener extends Handle {
 
   *pending(): Generator<TaskId, void, undefined> {
     for (const task of this.#waiting) yield task.id;
+    for (const task of this.#watching) yield task.id;
   }
 
   /** A failure of this listener. */
@@ -140,13 +148,14 @@ export class Listener extends Handle {
   }
 
   cancelled(): void {
-    this.#rest();
+    this.#settle();
   }
 
   protected release(): void {
-    if (this.#waiting.size > 0) {
+    if (this.#waiting.size > 0 || this.#watching.size > 0) {
       const closed = deferFailure((op) => this.fail("ECONNABORTED", op, "socket was closed"));
       for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
+      for (let task; (task = this.#watching.shift()) !== undefined;) fault(task, closed);
     }
     for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
@@ -155,9 +164,30 @@ export class Listener extends Handle {
 
   /** If nobody waits for the accept under way, it must not keep the process alive. */
   #rest(): void {
-    if (this.#waiting.size > 0 || this.#unreferenced) return;
+    if (this.#waiting.size > 0 || this.#watching.size > 0 || this.#unreferenced) return;
     this.#unreferenced = true;
     this.acceptor.unref?.();
+  }
+
+  /** Somebody waits for a connection. */
+  #want(): void {
+    if (this.#unreferenced) {
+      this.#unreferenced = false;
+      this.acceptor.ref?.();
+    }
+    this.#accept();
+  }
+
+  /**
+   * Accepts go first, and each is served when its connection comes. Once none waits, those that watch
+   * learn what there is.
+   */
+  #settle(): void {
+    if (this.#waiting.size === 0 && (this.#ready.length > 0 || this.#cause !== undefined)) {
+      for (let task; (task = this.#watching.shift()) !== undefined;) complete(task, undefined);
+    }
+    if (this.#waiting.size > 0 || this.#watching.size > 0) this.#want();
+    else if (this.#accepting) this.#rest();
   }
 
   #accept(): void {
@@ -172,7 +202,7 @@ export class Listener extends Handle {
     const task = this.#waiting.shift();
     if (task === undefined) this.#ready.push(incoming);
     else this.#give(task, incoming);
-    if (this.#waiting.size > 0) this.#accept();
+    this.#settle();
   }
 
   #give(task: Task, { transport, local, remote, session, proxy, first }: Opened): void {
@@ -191,7 +221,7 @@ export class Listener extends Handle {
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));
     }
-    if (this.#waiting.size > 0) this.#accept();
+    this.#settle();
   }
 
   #translate(cause: unknown): Error {

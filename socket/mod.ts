@@ -17,6 +17,7 @@
  * | `recvExact`, `recvUntil` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
  * | `recvLine` | `ENOTCONN` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
  * | `peek` | `ENOTCONN` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `ready` | `ENOTCONN` | when there is a connection | when there are bytes | the same | at once | at once | `EBADF` |
  * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
  * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
@@ -55,6 +56,7 @@ export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
 export { pair } from "./pair.ts";
 export { accept, hasconnection } from "./accept.ts";
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
+export { ready } from "./ready.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
 export { starttls } from "../tls/starttls.ts";

@@ -24,6 +24,9 @@
  * `recvInto` a large buffer reads straight into it: that is the one read with a recv of its own. If
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
  *
+ * A `ready` takes nothing and so has no place among the recvs. It is looked at when they have been
+ * served and none is left: whatever there is then is the next recv's, and if there is nothing it reads.
+ *
  * A read that nobody waits for (its recv was cancelled, or a peek began it) keeps no process alive:
  * the transport is told so, and told otherwise when somebody wants bytes again.
  *
@@ -71,6 +74,8 @@ export class Receiver {
   readonly shelf: Shelf = new Shelf(nothingHeld);
   readonly #stream: Stream;
   readonly #waiting: Queue<Task> = new Queue();
+  /** Those that wait for what the next recv would give, and take nothing: there once there was one. */
+  #watching: Queue<Task> | undefined;
   /** What `unrecv` put in front: from `#front` to the end of its memory, which is never empty. */
   #pushed: Uint8Array<ArrayBuffer> | undefined;
   #front = 0;
@@ -127,11 +132,19 @@ export class Receiver {
     return task;
   }
 
+  /** A task that completes when a recv that is called then need not wait. */
+  whenReady(): TaskId<void> {
+    const task = new Task("ready", this.#stream.id, this.#stream);
+    (this.#watching ??= new Queue()).push(task);
+    if (this.#waiting.size === 0) this.#notify();
+    return task.id;
+  }
+
   /** What a recv of `max` bytes would give now; `undefined` if it would wait. */
   peek(max: number): Uint8Array<ArrayBuffer> | undefined {
     if (!this.#ready) {
       this.#read();
-      if (this.#waiting.size === 0) this.#unreference();
+      if (this.#waiting.size === 0 && !this.#watched) this.#unreference();
       return undefined;
     }
     if (this.#pushed !== undefined) {
@@ -258,8 +271,8 @@ export class Receiver {
   }
 
   /**
-   * A receive was cancelled: it has left the queue. Behind it others may wait that want less, or
-   * that waited for the read into its buffer.
+   * A receive or a `ready` was cancelled: it has left the queue. Behind it others may wait that want
+   * less, or that waited for the read into its buffer.
    */
   cancelled(task: Task): void {
     if (task === this.#direct) this.#direct = undefined;
@@ -273,6 +286,7 @@ export class Receiver {
 
   *pending(): Generator<TaskId, void, undefined> {
     for (const task of this.#waiting) yield task.id;
+    if (this.#watching !== undefined) { for (const task of this.#watching) yield task.id; }
   }
 
   /**
@@ -298,9 +312,10 @@ export class Receiver {
   }
 
   close(): void {
-    if (this.#waiting.size > 0) {
+    if (this.#waiting.size > 0 || this.#watched) {
       const closed = this.#stream.closedFault();
       for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
+      for (let task; (task = this.#watching?.shift()) !== undefined;) fault(task, closed);
     }
     for (let task; (task = this.shelf.head) !== undefined;) makeDroppable(task);
     this.#buffer =
@@ -337,7 +352,27 @@ export class Receiver {
         this.#give(task);
       }
     }
-    if (this.#reading) this.#unreference();
+    if (this.#watched) this.#notify();
+    else if (this.#reading) this.#unreference();
+  }
+
+  get #watched(): boolean {
+    return this.#watching !== undefined && this.#watching.size > 0;
+  }
+
+  /** No recv waits: lets those that watch know what there is, or looks for them. */
+  #notify(): void {
+    if (this.#ready) {
+      for (let task; (task = this.#watching!.shift()) !== undefined;) complete(task, undefined);
+      if (this.#reading && this.#waiting.size === 0) this.#unreference();
+      return;
+    }
+    if (this.#unreferenced) this.#reference();
+    try {
+      this.#read();
+    } catch (error) {
+      for (let task; (task = this.#watching!.shift()) !== undefined;) fault(task, error);
+    }
   }
 
   /** Settles one recv from what there is. */
@@ -455,7 +490,7 @@ export class Receiver {
       try {
         buffer = this.#room();
       } catch (cause) {
-        if (task === undefined) throw this.#noMemory("peek", cause);
+        if (task === undefined) throw this.#noMemory(this.#watched ? "ready" : "peek", cause);
         this.#waiting.remove(task);
         return fault(task, this.#noMemory(task.kind, cause));
       }

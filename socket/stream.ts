@@ -136,6 +136,6 @@ export class Stream extends Handle {
 
   cancelled(task: Task): void {
     if (task.kind === "shutdown") this.sender.reopen();
-    else if (task.kind.startsWith("recv")) this.receiver.cancelled(task);
+    else if (task.kind.startsWith("recv") || task.kind === "ready") this.receiver.cancelled(task);
   }
 }

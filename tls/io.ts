@@ -9,6 +9,7 @@ import * as accepting from "../socket/accept.ts";
 import type { SocketError } from "../socket/error.ts";
 import * as framing from "../socket/framing.ts";
 import { faulted, findListener, findStream } from "../socket/lookup.ts";
+import * as watching from "../socket/ready.ts";
 import * as receiving from "../socket/recv.ts";
 import * as sending from "../socket/send.ts";
 import * as finishing from "../socket/finish.ts";
@@ -264,6 +265,40 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
   if (objection === undefined) return framing.recvLine(id, options);
   if (options !== undefined) framing.checkUntilOptions(options);
   return faulted("recvLine", id, objection);
+}
+
+/**
+ * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only. A
+ * connection is ready when bytes are decrypted, a listener when a handshake is finished.
+ *
+ * Cancel safety: loses nothing, since it takes nothing.
+ *
+ * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted, otherwise
+ * as `socket.ready`; a stream that was cut or tampered with completes it, and the next recv tells.
+ *
+ * @param id An encrypted connection or a TLS listener.
+ * @returns The task; its result is nothing.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Wait without taking
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * await task.await(tls.ready(client));
+ * assertEquals(tls.peek(client)?.length, 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function ready(id: SocketId): TaskId<void> {
+  const objection = objectionTo("ready", id);
+  return objection === undefined ? watching.ready(id) : faulted("ready", id, objection);
 }
 
 /**

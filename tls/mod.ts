@@ -11,6 +11,7 @@
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |
+ * | `accept`, `hasconnection`, `serve`, `ready` | `EPROTO` | as in `socket` |
  * | `starttls` | → encrypted, or `EBUSY` while something is pending | `EISCONN` |
  * | `info` | `EPROTO` | what is known |
  * | `close`, `getpeer`, `getlocal`, `getside` | as in `socket` | as in `socket` |
@@ -49,6 +50,7 @@ export {
   finish,
   hasconnection,
   peek,
+  ready,
   recv,
   recvExact,
   recvInto,

@@ -46,7 +46,8 @@ import {
  *
  * State: of a plain connection with nothing pending: a pending receive or send (await the
  * last one) faults `EBUSY` and
- * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
+ * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle, nor is a
+ * pending `ready`.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
  * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
  * `EPIPE` after a `shutdown`, since a handshake takes both directions; these change nothing. Every

@@ -39,12 +39,16 @@ const LEFTOVERS: Record<string, string> = {
   "recvInto() was cancelled": `task.cancel(socket.recvInto(a, new Uint8Array(65536)));`,
   "recvLine() was cancelled": `task.cancel(socket.recvLine(b));`,
   "recv() was served by unrecv()": `socket.recv(a); socket.unrecv(a, "x");`,
+  "ready() was cancelled": `{ const id = socket.ready(a); task.cancel(id); }`,
+  "ready() was cancelled beside another":
+    `{ const ids = [socket.ready(b), socket.ready(b), socket.recv(b)]; ids.forEach((id) => task.cancel(id)); }`,
   "peek() found nothing": `socket.peek(a); socket.peek(b); socket.peek(a);`,
 };
 
 /** An accept under way that nobody waits for. */
 const LISTENING: Record<string, string> = {
   "accept() was cancelled": `task.cancel(socket.accept(server));`,
+  "ready() of a listener was cancelled": `task.cancel(socket.ready(server));`,
   "hasconnection() found none": `socket.hasconnection(server);`,
 };
 
@@ -105,6 +109,31 @@ Deno.test("a process goes on for an accept that joins one under way", async () =
     await task.await(socket.accept(server));
     console.log("accepted");`;
   assertEquals(await run(source), "accepted\n");
+});
+
+Deno.test("a process goes on for a ready that joins what is under way", async () => {
+  const source = `
+    const [a, b] = await socket.pair();
+    task.cancel(socket.recv(a));
+    const ids = [socket.ready(a), socket.ready(a)];
+    socket.peek(a);
+    task.cancel(ids[0]); // the other one still watches
+    setTimeout(() => socket.send(b, "x"), 50);
+    await task.await(ids[1]);
+    console.log("ready");
+
+    const server = socket.tcpserver("127.0.0.1", 0);
+    socket.hasconnection(server);
+    const watching = [socket.ready(server), socket.ready(server)];
+    socket.hasconnection(server);
+    task.cancel(watching[0]);
+    const [, port] = socket.getlocal(server);
+    new Deno.Command("bash", {
+      args: ["-c", "sleep 0.3; exec 3<>/dev/tcp/127.0.0.1/" + port],
+    }).spawn().unref();
+    await task.await(watching[1]);
+    console.log(socket.hasconnection(server));`;
+  assertEquals(await run(source), "ready\ntrue\n");
 });
 
 Deno.test("a process goes on while a starttls uses a read that a peek began", async () => {

@@ -62,6 +62,7 @@ const ofId: readonly Call[] = [
   ["recv", "id", (id) => socket.recv(id)],
   ["recvInto", "id", (id) => socket.recvInto(id, buffer)],
   ["peek", "id", (id) => socket.peek(id)],
+  ["ready", "id", (id) => socket.ready(id)],
   ["unrecv", "id", (id) => socket.unrecv(id, "x")],
   ["send", "id", (id) => socket.send(id, "x")],
   ["write", "id", (id) => socket.write(id, "x")],

@@ -6,6 +6,7 @@ import { cancelTests } from "./duplex/cancels.ts";
 import { endingTests } from "./duplex/endings.ts";
 import { lookaheadTests } from "./duplex/lookahead.ts";
 import { memoryTests } from "./duplex/memory.ts";
+import { readyTests } from "./duplex/ready.ts";
 import { transferTests } from "./duplex/transfer.ts";
 
 /** Registers a test of a fresh pair, which is closed afterwards; nothing may be left of it. */
@@ -23,6 +24,7 @@ function duplexTests({ name, makePair }: Transport): void {
   lookaheadTests(test);
   cancelTests(test);
   memoryTests(test);
+  readyTests(test);
 }
 
 for (const transport of transports) duplexTests(transport);
