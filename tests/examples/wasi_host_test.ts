@@ -242,6 +242,44 @@ testC("suspends a program that blocks: accept, recv, send of 3 MB, select", asyn
   });
 });
 
+testC("sends what a program has queued after its end", async (folder) => {
+  await leavingNothing(async () => {
+    const listener = socket.tcpserver("127.0.0.1", 0);
+    let output = "";
+    const running = runC(
+      folder,
+      `
+      #include <errno.h>
+      #include <fcntl.h>
+      #include <stdio.h>
+      #include <sys/socket.h>
+      static char data[50000];
+      int main(void) {
+        int fd = accept(3, NULL, NULL), full = 0;
+        long sum = 0;
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+        while (full < 100) { // until the system takes no more either
+          ssize_t n = send(fd, data, sizeof data, 0);
+          if (n > 0) sum += n;
+          full = n > 0 ? 0 : full + 1;
+        }
+        printf("%ld", sum);
+        return errno == EAGAIN ? 3 : 4;
+      }`,
+      {
+        preopened: [listener],
+        stdout: (bytes) => void (output += new TextDecoder().decode(bytes)),
+      },
+    );
+    const client = await socket.tcpconnect(...socket.getlocal(listener));
+    await until(() => output !== "");
+    let received = 0;
+    for (let n; (n = (await task.await(socket.recv(client, 65_536))).length) > 0;) received += n;
+    socket.close(client);
+    assertEquals([(await running).code, received], [3, Number(output)]);
+  });
+});
+
 testC("serves TLS with a program that knows nothing of it", async (folder) => {
   await leavingNothing(async () => {
     const certificate = tls.selfsigned(["localhost"]);
