@@ -8,6 +8,7 @@ import { TerminatedError, Wasi } from "../../examples/wasi_host/wasi.ts";
 import { leavingNothing, until } from "../settle.ts";
 import { compileC, hasClang } from "./clang.ts";
 import { Folder } from "./folder.ts";
+import { exchange, pattern, readFull } from "./peer.ts";
 import { portOf, Program, runProgram } from "./program.ts";
 
 const SERVER = new URL("../../examples/wasi_host/poll_server.c", import.meta.url).pathname;
@@ -22,24 +23,6 @@ function testC(name: string, fn: (folder: Folder) => Promise<void>, ignore = fal
       await fn(folder);
     },
   });
-}
-
-/** Sends data and the end, and reads until the end. */
-async function exchange(port: number, data: Uint8Array): Promise<Uint8Array> {
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  const sending = (async () => {
-    for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
-    await conn.closeWrite();
-  })();
-  const reply = new Uint8Array(data.length + 1);
-  let size = 0;
-  for (let n; (n = await conn.read(reply.subarray(size))) !== null;) size += n;
-  await sending;
-  return reply.subarray(0, size);
-}
-
-function pattern(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 7 + seed) & 255);
 }
 
 function encode(text: string): Uint8Array {
@@ -68,10 +51,7 @@ testC("holds 500 clients of a poll server at once", async (folder) => {
     await Promise.all(held.map(async (conn, i) => {
       const text = `round ${round} of client ${i}`;
       await conn.write(encode(text));
-      const reply = new Uint8Array(100);
-      let size = 0;
-      while (size < text.length) size += (await conn.read(reply.subarray(size)))!;
-      assertEquals(new TextDecoder().decode(reply.subarray(0, size)), text);
+      assertEquals(await readFull(conn, text.length), encode(text));
     }));
   }
   // They end their sides, and so does the server.

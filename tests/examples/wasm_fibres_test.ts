@@ -9,25 +9,8 @@ import { FibreGuest } from "../../examples/wasm_guest/fibres.ts";
 import echo from "../../examples/wasm_guest/fibres.wat" with { type: "text" };
 import type { GuestOptions } from "../../examples/wasm_guest/guest.ts";
 import { leavingNothing, turn, until } from "../settle.ts";
+import { exchange, pattern, readFull } from "./peer.ts";
 import { portOf, Program, refusingPort } from "./program.ts";
-
-/** Sends data and the end, and reads until the end. */
-async function exchange(port: number, data: Uint8Array): Promise<Uint8Array> {
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  const sending = (async () => {
-    for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
-    await conn.closeWrite();
-  })();
-  const reply = new Uint8Array(data.length + 1);
-  let size = 0;
-  for (let n; (n = await conn.read(reply.subarray(size))) !== null;) size += n;
-  await sending;
-  return reply.subarray(0, size);
-}
-
-function pattern(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 7 + seed) & 255);
-}
 
 Deno.test("wasm_guest's fibres echo to many clients at once, each from a stack of its own", async () => {
   await using server = new Program("wasm_guest/fibres_host", "--port=0");
@@ -45,9 +28,7 @@ Deno.test("wasm_guest's fibres echo to many clients at once, each from a stack o
   await Promise.all(held.map(async (conn, i) => {
     for (let round = 0; round < 3; round++) {
       await conn.write(pattern(100, i + round));
-      const reply = new Uint8Array(100);
-      for (let size = 0; size < 100;) size += (await conn.read(reply.subarray(size)))!;
-      assertEquals(reply, pattern(100, i + round));
+      assertEquals(await readFull(conn, 100), pattern(100, i + round));
     }
     conn.close();
   }));

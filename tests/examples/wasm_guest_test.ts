@@ -7,6 +7,7 @@ import net from "node:net";
 import { assemble } from "../../examples/wasm_guest/assemble.ts";
 import { Guest, type GuestOptions } from "../../examples/wasm_guest/guest.ts";
 import { until } from "../settle.ts";
+import { readFull } from "./peer.ts";
 import { portOf, Program } from "./program.ts";
 
 /** Sends text and the end, and reads until the end. */
@@ -59,8 +60,7 @@ Deno.test("wasm_guest answers when something arrives, not at the next frame", as
   // A frame for each would take longer than the program has.
   for (let i = 0; i < 50; i++) {
     await conn.write(new Uint8Array(10));
-    const reply = new Uint8Array(10);
-    for (let size = 0; size < 10;) size += (await conn.read(reply.subarray(size)))!;
+    await readFull(conn, 10);
   }
 });
 
