@@ -18,6 +18,8 @@ interface ResizableMemory extends WebAssembly.Memory {
  * and suspends the guest's fibre until there is one.
  *
  * - `run` begins the first fibre; the guest's `spawn` begins others. All are one program, in one memory.
+ *   So they share the stack that compilers keep there: the guest gives each a region, and puts its
+ *   stack pointer back after every call that suspends; or else runs one fibre only.
  * - Bytes are received into the memory and sent from it, where the guest says. What a fibre has handed
  *   over it cannot touch, since it is suspended; that other fibres leave it alone is the guest's care.
  * - The memory may grow meanwhile. Its views are of the buffer that grows along, so none is detached.
