@@ -152,8 +152,14 @@ for (const size of [1000, 32_768]) {
       for (let i = 0; i < 10; i++) await turn(); // the read is under way
       memory.grow(round);
       task.forget(socket.send(client, new Uint8Array(size).fill(round)));
-      let received = await receiving;
-      while (received < size) received += await call("recv", conn, at + received, size - received);
+      for (
+        let n = await receiving, received = 0;;
+        n = await call("recv", conn, at + received, size - received)
+      ) {
+        assertEquals(n > 0, true, `recv gave ${n}`);
+        received += n;
+        if (received === size) break;
+      }
       const bytes = new Uint8Array(memory.buffer, at, size);
       assertEquals(bytes.every((byte) => byte === round), true);
       // A place that is new, and out of it
