@@ -53,7 +53,7 @@
  *
  * @module
  */
-export type { SocketId } from "../task/core/types.ts";
+export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
 export * from "./core/types.ts"; // Address, Side, the options that several calls take
 export * from "./core/error.ts"; // SocketError
 
@@ -76,6 +76,19 @@ export * from "./streams.ts";
 
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
 export * from "../tls/starttls.ts";
+export type {
+  CertificateList,
+  CertificatePair,
+  OwnCertificate,
+  ServerCertificate,
+  StarttlsClientOptions,
+  StarttlsClientSettings,
+  StarttlsOptions,
+  StarttlsServerOptions,
+  StarttlsServerSettings,
+  TlsClientSettings,
+  TlsServerSettings,
+} from "../tls/core/types.ts";
 
 // Ending.
 export * from "./close.ts";

@@ -52,7 +52,7 @@
  *
  * @module
  */
-export type { SocketId } from "../task/core/types.ts";
+export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
 export * from "./core/types.ts"; // the options, CertificatePair, TlsInfo …
 export * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`
 export * from "../socket/core/error.ts"; // SocketError
