@@ -63,7 +63,7 @@ export function tcpconnect(
  * Cancel safety: a connection that is established after the cancel is closed at once.
  *
  * State: the result is a connected socket. It is closed again if the task is forgotten before
- * anything was done with the socket. The task faults with the codes of `tcpconnect`.
+ * anything was done with the socket, or a `CompletionQueue` is disposed of in which it waits. The task faults with the codes of `tcpconnect`.
  *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535.

@@ -8,10 +8,10 @@
 import { Bound, type WaitOptions } from "../task/bound.ts";
 import { TimeoutError } from "../task/errors.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
-import { Queue } from "../task/queue.ts";
 import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
+import { Shelf } from "../task/shelf.ts";
 import { type Address, failure, translate } from "./error.ts";
-import { handles } from "./handle.ts";
+import { closeGiven } from "./handle.ts";
 import type { Unbound } from "./unbound.ts";
 import { type Session, Stream, type Transport } from "./stream.ts";
 
@@ -30,7 +30,7 @@ export interface Opened {
 type Open = (signal: AbortSignal) => Promise<Opened>;
 
 /** Completed connects whose connection nobody has claimed. */
-const shelf: Queue<Task> = new Queue();
+const shelf: Shelf = new Shelf(closeGiven);
 
 /**
  * Connects as a task.
@@ -88,8 +88,8 @@ class Dial implements Owner {
     stream.keepAlive = keepAlive;
     // The program has known the ID of a created socket all along.
     if (id !== undefined) return complete(this.task, id);
+    stream.givenBy = this.task;
     complete(this.task, stream.id, shelf);
-    if (this.task.queue === shelf) stream.offer = this.task;
   }
 
   /** The created socket was closed. */
@@ -123,9 +123,5 @@ class Dial implements Owner {
   cancelled(): void {
     this.#end();
     this.#controller.abort();
-  }
-
-  discarded(task: Task): void {
-    handles.get(task.value as SocketId)?.close();
   }
 }

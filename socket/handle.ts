@@ -45,8 +45,11 @@ export abstract class Handle implements Owner {
   protected abstract release(): void;
 
   abstract cancelled(task: Task): void;
-
-  abstract discarded(task: Task): void;
 }
 
 export const handles: IdTable<Handle> = new IdTable();
+
+/** An accept or a connect was dropped unclaimed: the connection that it gave goes with it. */
+export function closeGiven(task: Task): void {
+  handles.get(task.value as SocketId)?.close();
+}

@@ -8,11 +8,12 @@
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
-import { complete, discard, fault, Task, unclaimed } from "../task/record.ts";
+import { complete, drop, fault, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
+import { Shelf } from "../task/shelf.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
-import { Handle, handles } from "./handle.ts";
+import { closeGiven, Handle } from "./handle.ts";
 import type { Opened } from "./dial.ts";
 import { Stream } from "./stream.ts";
 
@@ -50,7 +51,7 @@ export class Listener extends Handle {
   accepted = 0;
   readonly #waiting: Queue<Task> = new Queue();
   /** Completed accepts with a connection that nobody has claimed. */
-  readonly #shelf: Queue<Task> = new Queue();
+  readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
   #accepting = false;
   /** A failure that came when no accept was waiting. */
@@ -106,17 +107,12 @@ export class Listener extends Handle {
 
   cancelled(): void {}
 
-  /** An accepted connection that nobody has claimed goes with its task. */
-  discarded(task: Task): void {
-    handles.get(task.value as SocketId)?.close();
-  }
-
   protected release(): void {
     for (const task of this.#waiting) {
       this.#waiting.remove(task);
       fault(task, this.fail("ECONNABORTED", "accept", "socket was closed"));
     }
-    for (const task of this.#shelf) discard(task);
+    for (const task of this.#shelf) drop(task);
     for (const { transport } of this.#ready.splice(0)) transport.close();
     this.acceptor.close();
   }
@@ -139,8 +135,8 @@ export class Listener extends Handle {
   #give(task: Task, { transport, local, remote, session }: Opened): void {
     const stream = new Stream(transport, "server", local, remote, session);
     this.accepted++;
+    stream.givenBy = task;
     complete(task, stream.id, this.#shelf);
-    if (task.queue !== undefined && task.queue !== unclaimed) stream.offer = task;
   }
 
   #failed(cause: unknown): void {

@@ -12,7 +12,7 @@ import { Unbound } from "./unbound.ts";
 export function findStream(id: SocketId): Stream | undefined {
   const handle = handles.get(id);
   if (!(handle instanceof Stream)) return undefined;
-  if (handle.offer !== undefined) handle.adopt();
+  if (handle.givenBy !== undefined) handle.keep();
   return handle;
 }
 

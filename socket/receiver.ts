@@ -23,8 +23,9 @@
  * `recvInto` a large buffer reads straight into it: that is the one read with a recv of its own. If
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
  */
-import { complete, fault, release, RUNNING, Task } from "../task/record.ts";
+import { complete, fault, makeDroppable, RUNNING, Task } from "../task/record.ts";
 import { Queue } from "../task/queue.ts";
+import { nothingHeld, Shelf } from "../task/shelf.ts";
 import type { TaskId } from "../task/id.ts";
 import { SocketError } from "./error.ts";
 import { copySmall, SMALL } from "./slab.ts";
@@ -52,7 +53,7 @@ export class Receiver {
   /** Bytes received from the transport. */
   bytes = 0;
   /** Completed receives with bytes that nobody has claimed. */
-  readonly shelf: Queue<Task> = new Queue();
+  readonly shelf: Shelf = new Shelf(nothingHeld);
   readonly #stream: Stream;
   readonly #waiting: Queue<Task> = new Queue();
   /** What `unrecv` put in front, the next chunk last. */
@@ -206,7 +207,7 @@ export class Receiver {
     for (let task; (task = this.#waiting.shift()) !== undefined;) {
       fault(task, this.#stream.fail("ECONNABORTED", task.kind, "socket was closed"));
     }
-    for (let task; (task = this.shelf.head) !== undefined;) release(task);
+    for (let task; (task = this.shelf.head) !== undefined;) makeDroppable(task);
     this.#buffer =
       this.#pushed =
       this.#direct =

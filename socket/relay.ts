@@ -144,6 +144,4 @@ class Relay implements Owner {
     this.#leave();
     this.#receiving.forEach((id) => cancel(id, "relay was cancelled"));
   }
-
-  discarded(): void {}
 }

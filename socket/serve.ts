@@ -220,8 +220,6 @@ class Service implements Owner {
     if (this.#accepting !== undefined) cancel(this.#accepting);
     this.#wake?.();
   }
-
-  discarded(): void {}
 }
 
 /** One connection and the task of its handler, which nobody needs to claim. */
@@ -265,6 +263,4 @@ class Handling implements Owner {
     this.stop();
     this.#service.ended(this);
   }
-
-  discarded(): void {}
 }

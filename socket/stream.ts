@@ -5,7 +5,7 @@
  *
  * The state machine (what each call does in each state) is in the documentation of `mod.ts`.
  */
-import { release, type Task, unclaimed } from "../task/record.ts";
+import { makeDroppable, type Task } from "../task/record.ts";
 import type { SocketId, TaskId } from "../task/id.ts";
 import { type Address, failure, type SocketError, translate } from "./error.ts";
 import { Handle } from "./handle.ts";
@@ -55,8 +55,8 @@ export class Stream extends Handle {
   keepAlive = false;
   /** The host name that was connected to. */
   host: string | undefined = undefined;
-  /** The accept or connect whose unclaimed result this is: used or claimed, it is spoken for. */
-  offer: Task | undefined = undefined;
+  /** The accept or connect that gave this connection, until the program works with it. */
+  givenBy: Task | undefined = undefined;
   /** The peer's reset: the system tells of it once, to whichever half asks first. */
   reset: unknown = undefined;
 
@@ -85,10 +85,9 @@ export class Stream extends Handle {
    * The program works with this connection: then bookkeeping no longer closes it, even if the
    * task that gave it is never claimed.
    */
-  adopt(): void {
-    const shelf = this.offer?.queue;
-    if (shelf !== undefined && shelf !== unclaimed) release(this.offer!);
-    this.offer = undefined;
+  keep(): void {
+    if (this.givenBy !== undefined) makeDroppable(this.givenBy);
+    this.givenBy = undefined;
   }
 
   /** A failure of this connection, with its addresses. */
@@ -108,7 +107,7 @@ export class Stream extends Handle {
   }
 
   protected release(): void {
-    this.adopt();
+    this.keep();
     this.receiver.close();
     this.sender.close();
     if (this.upgrade === undefined) this.transport.close();
@@ -119,6 +118,4 @@ export class Stream extends Handle {
     if (task.kind === "shutdown") this.sender.reopen();
     else if (task.argument instanceof Demand) this.receiver.wake();
   }
-
-  discarded(): void {}
 }

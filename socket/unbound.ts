@@ -31,8 +31,6 @@ export class Unbound extends Handle {
   }
 
   cancelled(): void {}
-
-  discarded(_task: Task): void {}
 }
 
 /** The address that stands for any of its family. */

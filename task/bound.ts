@@ -19,8 +19,10 @@ interface Bounded {
   expired(reason: unknown): void;
 }
 
-export function checkWaitOptions(options: WaitOptions): void {
-  checkOptions(options, ["timeout", "signal"]);
+const WAIT_OPTIONS = ["timeout", "signal"];
+
+export function checkWaitOptions(options: WaitOptions, known: string[] = WAIT_OPTIONS): void {
+  checkOptions(options, known);
   if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
   if (options.signal !== undefined) checkSignal("signal", options.signal);
 }

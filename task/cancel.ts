@@ -1,8 +1,8 @@
 import { checkId } from "./check.ts";
 import { CancelledError } from "./errors.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
-import { discard, fault, find, RUNNING } from "./record.ts";
+import { drop, fault, find, RUNNING, type Task } from "./record.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -11,7 +11,7 @@ import { discard, fault, find, RUNNING } from "./record.ts";
  * What was cancelled loses nothing. Bytes and connections that arrive for a cancelled recv
  * or accept go to the next one. A cancelled send that has not begun sends nothing; one that
  * has begun still goes out whole. A spawned function that has begun cannot be stopped: it
- * runs to its end and its result is dropped.
+ * runs to its end and its result is dropped. A task in a {@linkcode CompletionQueue} comes, Faulted.
  *
  * @param id The task.
  * @param reason Why; becomes the `cause` of the error, and a string also part of its message.
@@ -37,16 +37,22 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
     checkId("id", id);
     return false;
   }
+  cancelTask(task, reason);
+  return true;
+}
+
+/** Cancels a task that is Running. */
+export function cancelTask(task: Task, reason: unknown): void {
   task.queue?.remove(task);
   task.owner?.cancelled(task);
   fault(task, new CancelledError(task.id, task.kind, reason));
-  return true;
 }
 
 /**
  * Declares that nobody will claim a task: it is dropped when it settles, or now if it has,
  * and its fault is ignored. Received bytes are dropped with it and an accepted connection is
- * closed. To stop the work as well, {@linkcode cancel} it. Unknown IDs are ignored.
+ * closed. To stop the work as well, {@linkcode cancel} it. A task in a {@linkcode CompletionQueue}
+ * leaves it. Unknown IDs are ignored.
  *
  * @param id The task.
  * @throws {TypeError} If `id` is not an integer.
@@ -68,7 +74,13 @@ export function forget(id: TaskId): void {
     checkId("id", id);
     return;
   }
-  see(task);
-  if (task.state === RUNNING) task.forgotten = true;
-  else discard(task);
+  markSeen(task);
+  if (task.state === RUNNING) forgetTask(task);
+  else drop(task);
+}
+
+/** Has a Running task dropped when it settles. */
+export function forgetTask(task: Task): void {
+  task.forgotten = true;
+  task.entry?.leave();
 }

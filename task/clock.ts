@@ -137,6 +137,4 @@ class Repeater implements Owner {
   cancelled(): void {
     clearTimeout(this.#timer);
   }
-
-  discarded(): void {}
 }

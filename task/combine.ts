@@ -1,6 +1,6 @@
 import { checkId, wrongRange, wrongType } from "./check.ts";
 import { UnknownTaskError } from "./errors.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import {
   addWaiter,
@@ -159,7 +159,7 @@ function combine<R>(
     }
   }
   if (missing !== undefined) return Promise.reject(new UnknownTaskError(missing));
-  tasks.forEach(see);
+  tasks.forEach(markSeen);
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   make(tasks, resolve, reject).begin();
   return promise as Promise<R>;

@@ -29,7 +29,7 @@ let handler: UnseenFaultHandler | null = null;
 onUnseenDropped(reportDropped);
 
 /** Notes a fault that has just occurred and that nobody awaits. */
-export function watch(task: Task): void {
+export function noteUnseen(task: Task): void {
   if (find(task.id) !== task) return reportDropped(task);
   task.unseen = true;
   unseen.set(task, performance.now() + GRACE);
@@ -41,7 +41,7 @@ export function watch(task: Task): void {
 }
 
 /** Somebody has looked at the task. */
-export function see(task: Task): void {
+export function markSeen(task: Task): void {
   if (!task.unseen) return;
   task.unseen = false;
   unseen.delete(task);
@@ -67,12 +67,12 @@ function reportDue(): void {
 
 /** Reports a fault that was dropped: soon, since a task is in the midst of settling. */
 function reportDropped(task: Task): void {
-  see(task);
+  markSeen(task);
   queueMicrotask(() => report(task));
 }
 
 function report(task: Task): void {
-  see(task);
+  markSeen(task);
   reportFault(task.value, task.id, task.kind);
 }
 

@@ -7,20 +7,25 @@
  *
  * - Whoever waits when it settles (an await, the first source of a select, …) gets
  *   the result and so *claims* it: the record leaves the table, the ID is Unknown.
- * - If nobody waits, the record goes on a *shelf*, a queue of settled tasks. The
- *   common shelf {@linkcode unclaimed} is bounded: the oldest record makes room. A
- *   result whose loss would lose data (received bytes, an accepted connection) goes on
- *   a shelf of its owner's instead, which is not bounded, until the owner closes.
+ * - If nobody waits, the record goes on a {@linkcode Shelf}, a queue of settled tasks. The
+ *   common shelf `unclaimed` is bounded: the oldest record makes room. A result whose loss
+ *   would lose data (received bytes, an accepted connection) goes on a shelf of its owner's
+ *   instead, which is not bounded, until the owner closes.
+ * - A task that a completion queue watches has an *entry* there. When it settles it goes on a
+ *   shelf all the same, its owner's or the unbounded `queued`, and only its entry waits in
+ *   the completion queue: what the owner does with its shelf is right for it, too. Whoever takes
+ *   the record out of the table takes the entry out of the queue.
  * - While it runs, its owner may keep the record in a queue of its own (the pending
  *   recvs of a socket). Cancelling unlinks it there, whatever queue that is: this is
  *   all it takes for a cancelled operation to lose nothing.
  *
- * So a live record is always in exactly one place, named by its `queue`: the owner's
- * queue of pending work, or a shelf.
+ * So a live record is in one place at most, named by its `queue`: the owner's queue of pending
+ * work while it runs, if the owner has one; a shelf, always, once it has settled.
  */
 import { nextId } from "./id.ts";
 import { now } from "./now.ts";
-import { type Link, Queue } from "./queue.ts";
+import type { Link, Queue } from "./queue.ts";
+import { nothingHeld, Shelf } from "./shelf.ts";
 import { IdTable } from "./table.ts";
 import { checkInteger } from "./check.ts";
 
@@ -33,13 +38,19 @@ export type State = typeof RUNNING | typeof COMPLETED | typeof FAULTED;
 export interface Owner {
   /** The task was cancelled while Running; it has been unlinked from the owner's queue. */
   cancelled(task: Task): void;
-  /** A result on a shelf of the owner's was dropped unclaimed: release what it holds. */
-  discarded(task: Task): void;
 }
 
 /** Someone to be told when a task settles; returns whether that claims the result. */
 export interface Waiter {
   settled(task: Task): boolean;
+}
+
+/** The place that a task has in a completion queue. */
+export interface Entry {
+  /** The task has settled, and nobody else has claimed it. */
+  settled(): void;
+  /** The task is gone: leave the queue. */
+  leave(): void;
 }
 
 type Resolve = (value: unknown) => void;
@@ -64,6 +75,8 @@ export class Task implements Link<Task> {
   /** A number of the owner's: a limit, an offset. */
   count = 0;
 
+  /** Its place in the completion queue that watches it. */
+  entry: Entry | undefined = undefined;
   /** Nobody will claim it. */
   forgotten = false;
   /** A fault that nobody has looked at yet: see `faults.ts`. */
@@ -88,16 +101,22 @@ const tasks: IdTable<Task> = new IdTable();
 let running = 0;
 let whenIdle: Set<() => void> | undefined;
 
-/** Settled tasks that may be dropped when there are too many. */
-export const unclaimed: Queue<Task> = new Queue();
-let limit = 65_536;
-
 /** Told of a fault that is dropped before anybody looked at it. */
 let reportUnseen: (task: Task) => void = () => {};
 
 export function onUnseenDropped(report: (task: Task) => void): void {
   reportUnseen = report;
 }
+
+/** Settled tasks that may be dropped when there are too many. */
+const unclaimed = new Shelf((task) => {
+  if (task.unseen) reportUnseen(task);
+});
+let limit = 65_536;
+let evicting = false;
+
+/** Settled tasks of completion queues: nobody but the queue drops them. */
+const queued = new Shelf(nothingHeld);
 
 export function find(id: number): Task | undefined {
   return tasks.get(id);
@@ -111,8 +130,12 @@ export function runningCount(): number {
   return running;
 }
 
-/** Settles a task with its result; without effect if it was cancelled before. */
-export function complete(task: Task, value: unknown, shelf: Queue<Task> = unclaimed): void {
+/**
+ * Settles a task with its result; without effect if it was cancelled before.
+ *
+ * @param shelf Where the result waits to be claimed if its loss would lose what it holds.
+ */
+export function complete(task: Task, value: unknown, shelf?: Shelf): void {
   if (task.state !== RUNNING) return;
   task.state = COMPLETED;
   task.value = value;
@@ -124,20 +147,26 @@ export function fault(task: Task, error: unknown): void {
   if (task.state !== RUNNING) return;
   task.state = FAULTED;
   task.value = error;
-  settle(task, unclaimed);
+  settle(task, undefined);
 }
 
-function settle(task: Task, shelf: Queue<Task>): void {
+function settle(task: Task, shelf: Shelf | undefined): void {
   task.argument = undefined;
   running--;
   if (deliver(task)) {
-    tasks.delete(task);
+    leaveTable(task);
   } else if (task.forgotten) {
-    tasks.delete(task);
-    if (shelf !== unclaimed) task.owner?.discarded(task);
-  } else {
+    leaveTable(task);
+    shelf?.dropped(task);
+  } else if (shelf !== undefined) {
     shelf.push(task);
-    if (unclaimed.size > limit) evict();
+    task.entry?.settled();
+  } else if (task.entry !== undefined) {
+    queued.push(task);
+    task.entry.settled();
+  } else {
+    unclaimed.push(task);
+    if (unclaimed.size > limit) evictOthers();
   }
   if (running === 0 && whenIdle !== undefined) wakeIdle(whenIdle);
 }
@@ -159,31 +188,71 @@ function deliver(task: Task): boolean {
 }
 
 function evict(): void {
-  while (unclaimed.size > limit) {
-    const oldest = unclaimed.shift()!;
-    tasks.delete(oldest);
-    if (oldest.unseen) reportUnseen(oldest);
-  }
+  while (unclaimed.size > limit) drop(unclaimed.head!);
+}
+
+/**
+ * Makes room for the task that came last. It stays until the call that made it, or gave it back, has
+ * returned, even if there is to be no room at all: the caller is about to claim it, perhaps.
+ */
+function evictOthers(): void {
+  while (unclaimed.size > limit && unclaimed.size > 1) drop(unclaimed.head!);
+  if (unclaimed.size <= limit || evicting) return;
+  evicting = true;
+  queueMicrotask(() => {
+    evicting = false;
+    evict();
+  });
+}
+
+function leaveTable(task: Task): void {
+  tasks.delete(task);
+  if (task.entry !== undefined) task.entry.leave();
 }
 
 /** Takes a settled task out of the table: its result now belongs to the caller. */
 export function claim(task: Task): void {
   if (task.queue !== undefined) task.queue.remove(task);
-  tasks.delete(task);
+  leaveTable(task);
 }
 
-/** Drops a settled task; what its result holds is released by its owner. */
-export function discard(task: Task): void {
-  const owned = task.queue !== unclaimed;
+/** Drops a settled task; what its result holds is let go of. */
+export function drop(task: Task): void {
+  const shelf = task.queue as Shelf; // where every settled task is
   claim(task);
-  if (owned) task.owner?.discarded(task);
+  shelf.dropped(task);
 }
 
-/** Moves a result to the common, bounded shelf: its loss would no longer lose data. */
-export function release(task: Task): void {
-  task.queue?.remove(task);
+/** The loss of a result would no longer lose anything: if still unclaimed, it may be dropped. */
+export function makeDroppable(task: Task): void {
+  if (task.queue === undefined) return;
+  task.queue.remove(task);
+  if (task.entry !== undefined) return queued.push(task);
   unclaimed.push(task);
-  if (unclaimed.size > limit) evict();
+  evict();
+}
+
+/** Lets a completion queue watch a task, or take what it came to: from now on it has an entry. */
+export function enter(task: Task, entry: Entry): void {
+  task.entry?.leave();
+  task.entry = entry;
+  task.forgotten = false;
+  if (task.state === RUNNING) return;
+  if (task.queue === unclaimed) {
+    unclaimed.remove(task);
+    queued.push(task);
+  }
+  entry.settled();
+}
+
+/** The task is its ID's alone again. */
+export function withdraw(task: Task): void {
+  if (task.entry === undefined) return;
+  task.entry.leave();
+  if (task.queue !== queued) return;
+  queued.remove(task);
+  unclaimed.push(task);
+  if (unclaimed.size > limit) evictOthers();
 }
 
 // One executor for every promise: it saves a closure per await.
@@ -212,9 +281,10 @@ export function removeWaiter(task: Task, waiter: Waiter): void {
   task.waiters?.delete(waiter);
 }
 
-/** Whether somebody waits for it, be it an `any` that leaves a fault unclaimed. */
+/** Whether somebody waits for it, be it an `any` or a completion queue, which leave it unclaimed. */
 export function isAwaited(task: Task): boolean {
-  return task.promise !== undefined || (task.waiters !== undefined && task.waiters.size > 0);
+  return task.promise !== undefined || task.entry !== undefined ||
+    (task.waiters !== undefined && task.waiters.size > 0);
 }
 
 /** Calls back when no task is Running; `removeIdle` takes the request back. */

@@ -2,7 +2,7 @@ import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
 import { Channel, CLOSED, isReady, type Receiver, receiversOf } from "./channel.ts";
 import { checkId, wrongRange, wrongType } from "./check.ts";
 import { UnknownTaskError } from "./errors.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import type { Queue } from "./queue.ts";
 import {
@@ -118,7 +118,7 @@ class Selection {
     const ready = [];
     for (let index = 0; index < this.#found.length; index++) {
       const source = this.#found[index];
-      if (source instanceof Task) see(source);
+      if (source instanceof Task) markSeen(source);
       if (source instanceof Task ? source.state !== RUNNING : isReady(source)) ready.push(index);
     }
     if (ready.length > 0) return this.#take(ready[Math.floor(Math.random() * ready.length)]);

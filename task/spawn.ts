@@ -1,5 +1,5 @@
 import { checkFunction, wrongType } from "./check.ts";
-import { watch } from "./faults.ts";
+import { noteUnseen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
 
@@ -79,5 +79,5 @@ export function faultUnseen(task: Task, error: unknown): void {
   if (task.state !== RUNNING) return;
   const awaited = isAwaited(task);
   fault(task, error);
-  if (!awaited && !task.forgotten) watch(task);
+  if (!awaited && !task.forgotten) noteUnseen(task);
 }

@@ -1,5 +1,5 @@
 import { checkId } from "./check.ts";
-import { see } from "./faults.ts";
+import { markSeen } from "./faults.ts";
 import type { TaskId } from "./id.ts";
 import { COMPLETED, FAULTED, find } from "./record.ts";
 
@@ -30,7 +30,7 @@ const NAMES = ["Running", "Completed", "Faulted"] as const;
 export function status(id: TaskId): TaskStatus {
   const task = find(id);
   if (task === undefined) return "Unknown";
-  if (task.unseen) see(task);
+  if (task.unseen) markSeen(task);
   return NAMES[task.state];
 }
 
@@ -62,7 +62,7 @@ export function result<T>(id: TaskId<T>): T | undefined {
     checkId("id", id);
     return undefined;
   }
-  if (task.unseen) see(task);
+  if (task.unseen) markSeen(task);
   return task.state === COMPLETED ? task.value as T : undefined;
 }
 
@@ -93,6 +93,6 @@ export function error(id: TaskId): unknown {
     checkId("id", id);
     return undefined;
   }
-  if (task.unseen) see(task);
+  if (task.unseen) markSeen(task);
   return task.state === FAULTED ? task.value : undefined;
 }

@@ -231,6 +231,4 @@ class Upgrade implements Owner, Upgrading {
     this.#cancelled = true; // the canceller faults the task
     this.#stream.close();
   }
-
-  discarded(): void {}
 }
