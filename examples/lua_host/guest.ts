@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { socket, task, tls } from "@taskio/net";
+import { socket, task, type tls } from "@taskio/net";
 import { finish } from "./finish.ts";
 
 /** The most that is received at once: all there is. */
@@ -88,7 +88,10 @@ export class Guest {
     return task.status(last) === "Running" ? this.#started(last) : undefined;
   }
 
-  starttls(id: socket.SocketId, options: tls.StartTlsOptions): task.TaskId {
+  starttls(
+    id: socket.SocketId,
+    options: tls.StarttlsClientOptions | tls.TlsServerOptions,
+  ): task.TaskId {
     return this.#started(socket.starttls(this.own(id), options));
   }
 
@@ -170,7 +173,9 @@ export class Guest {
     // A listener's close takes with it what came for an accept and was not claimed
     for (const [accept, listener] of this.#arriving) {
       const outcome = listener === id ? task.take(accept) : undefined;
-      if (outcome !== undefined) this.#early.push(outcome);
+      if (outcome === undefined) continue;
+      this.#early.push(outcome);
+      queueMicrotask(() => this.queue.onready?.());
     }
     socket.close(id);
   }

@@ -150,12 +150,13 @@ export class LuaVm {
     this.#check(this.#api._lua_pcallk(state, pushArguments(state), 0, HANDLER, 0, 0));
   }
 
-  /** Pushes a table of functions. */
-  pushTable(state: number, functions: Readonly<Record<string, LuaFunction>>): void {
+  /** Pushes a table of functions and strings. */
+  pushTable(state: number, entries: Readonly<Record<string, LuaFunction | string>>): void {
     this.#api._lua_createtable(state, 0, 0);
-    for (const [name, fn] of Object.entries(functions)) {
+    for (const [name, value] of Object.entries(entries)) {
       this.pushText(state, name);
-      this.#pushFunction(fn, state);
+      if (typeof value === "string") this.pushText(state, value);
+      else this.#pushFunction(value, state);
       this.#api._lua_rawset(state, -3);
     }
   }

@@ -1,0 +1,112 @@
+/**
+ * One Lua script, from its first line until nothing of it is left.
+ *
+ * @module
+ */
+import http from "./lib/http.lua" with { type: "text" };
+import scheduler from "./lib/scheduler.lua" with { type: "text" };
+import socket from "./lib/socket.lua" with { type: "text" };
+import start from "./lib/start.lua" with { type: "text" };
+import task from "./lib/task.lua" with { type: "text" };
+import { callsFor, pushOutcome } from "./calls.ts";
+import { Guest, type Outcome } from "./guest.ts";
+import { DEFAULTS, type Settings } from "./settings.ts";
+import { Exit, LuaError, LuaVm } from "./vm.ts";
+
+/** After so many completions the event loop has its turn, even if there are more. */
+const FRAME = 1000;
+
+/** A script, which is run once. */
+export class LuaProgram {
+  readonly #vm: LuaVm;
+  readonly #settings: Settings;
+  readonly #guest = new Guest();
+  /** How it ended: the exit code. */
+  readonly #ended = Promise.withResolvers<number>();
+  #running = true;
+  /** Nothing has left the VM in the middle of a call. */
+  #sound = true;
+  /** What `start.lua` gave: to be called with a completion. */
+  #wake = 0;
+
+  private constructor(vm: LuaVm, settings: Settings) {
+    this.#vm = vm;
+    this.#settings = settings;
+  }
+
+  /** Makes a VM for a script. */
+  static async create(settings: Partial<Settings> = {}): Promise<LuaProgram> {
+    return new LuaProgram(await LuaVm.create(), { ...DEFAULTS, ...settings });
+  }
+
+  /**
+   * Runs the script. When it has ended its sockets are closed and its tasks are gone; what it has sent
+   * goes out before.
+   *
+   * @param source The script, in any encoding: Lua reads bytes.
+   * @param name Its name in messages, and `arg[0]`.
+   * @param args What it finds in `arg`.
+   * @returns The exit code: 0, 1 if an error has ended it, or that of `os.exit`.
+   */
+  async run(source: Uint8Array, name: string, args: readonly string[] = []): Promise<number> {
+    const vm = this.#vm;
+    const calls = callsFor(vm, this.#guest, this.#settings, (message) => this.#end(message));
+    this.#guarded(() => {
+      this.#wake = vm.load(start, "lib/start.lua", (state) => {
+        vm.pushTable(state, calls);
+        vm.pushTable(state, { http, scheduler, socket, task });
+        vm.pushBytes(state, source);
+        for (const text of [name, ...args]) vm.pushText(state, text);
+        return 4 + args.length;
+      });
+    });
+    this.#guest.queue.onready = () => this.#frame();
+    const code = await this.#ended.promise;
+    if (this.#sound) this.#guarded(() => vm.close());
+    await this.#guest.end();
+    return code;
+  }
+
+  /** Ends the script from outside, as `os.exit` does from inside. */
+  stop(code: number): void {
+    this.#running = false;
+    this.#ended.resolve(code);
+  }
+
+  /** Resumes the coroutines whose tasks have settled. */
+  #frame(): void {
+    for (let i = 0; this.#running; i++) {
+      const outcome = this.#guest.next();
+      if (outcome === undefined) return;
+      this.#guarded(() => this.#resume(outcome));
+      if (i === FRAME) {
+        setTimeout(() => this.#frame(), 0);
+        return;
+      }
+    }
+  }
+
+  #resume(outcome: Outcome): void {
+    this.#vm.call(this.#wake, (state) => {
+      this.#vm.pushInteger(state, outcome.id);
+      return 1 + pushOutcome(this.#vm, state, outcome);
+    });
+  }
+
+  /** Enters the VM. What comes out of it as an exception ends the script. */
+  #guarded(enter: () => void): void {
+    try {
+      enter();
+    } catch (error) {
+      this.#sound = error instanceof LuaError;
+      if (error instanceof Exit) this.stop(error.code);
+      else this.#end(String(error));
+    }
+  }
+
+  /** The main chunk has ended, with a message if by an error. */
+  #end(message?: string): void {
+    if (message !== undefined) this.#settings.warn(new TextEncoder().encode(`lua: ${message}\n`));
+    this.stop(message === undefined ? 0 : 1);
+  }
+}
