@@ -65,8 +65,8 @@ export function callsFor(
       guest.raise(idAt(state));
       return 0;
     },
-    watch(state) {
-      vm.pushBoolean(state, guest.watch(idAt(state)));
+    sleep(state) {
+      vm.pushBoolean(state, guest.sleep(vm.threadAt(state, 1), vm.numberAt(state, 2) as never));
       return 1;
     },
     take(state) {

@@ -45,6 +45,8 @@ export class Guest {
   readonly #tasks = new Set<task.TaskId>();
   /** Those whose result is a socket, each with its listener, or 0. */
   readonly #arriving = new Map<task.TaskId, socket.SocketId>();
+  /** The coroutines that sleep, by the task that each sleeps on. */
+  readonly #sleeping = new Map<task.TaskId, number>();
   /** What holds up the signals that were not raised yet. */
   readonly #signals = new Map<task.TaskId, () => void>();
   /** Connections that are being closed gently. */
@@ -118,9 +120,10 @@ export class Guest {
     return id;
   }
 
-  /** Puts a task into the queue; `false` if it is not the script's, or was claimed. */
-  watch(id: task.TaskId): boolean {
-    if (!this.#tasks.has(id)) return false;
+  /** Puts a coroutine to sleep; `false` if the task is not the script's, or somebody sleeps on it. */
+  sleep(co: number, id: task.TaskId): boolean {
+    if (!this.#tasks.has(id) || this.#sleeping.has(id)) return false;
+    this.#sleeping.set(id, co);
     this.queue.add(id);
     return true;
   }
@@ -132,11 +135,21 @@ export class Guest {
     return outcome;
   }
 
+  /** The coroutine that sleeps on a task; it no longer does. */
+  wake(id: task.TaskId): number | undefined {
+    const co = this.#sleeping.get(id);
+    this.#sleeping.delete(id);
+    return co;
+  }
+
   /** The outcome of one task, claimed; `undefined` while it runs. */
   take(id: task.TaskId): Outcome | undefined {
     if (!this.#tasks.has(id)) throw new RangeError(`${id} is not a task of this script`);
     const outcome = task.take(id);
-    if (outcome !== undefined) this.#claimed(outcome);
+    if (outcome !== undefined) {
+      this.#claimed(outcome);
+      this.#sleeping.delete(id);
+    }
     return outcome;
   }
 

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import type { task } from "@taskio/net";
 import http from "./lib/http.lua" with { type: "text" };
 import scheduler from "./lib/scheduler.lua" with { type: "text" };
 import socket from "./lib/socket.lua" with { type: "text" };
 import start from "./lib/start.lua" with { type: "text" };
-import task from "./lib/task.lua" with { type: "text" };
+import coroutines from "./lib/task.lua" with { type: "text" };
 import { callsFor, pushOutcome } from "./calls.ts";
 import { Guest, type Outcome } from "./guest.ts";
 import { DEFAULTS, type Settings } from "./settings.ts";
@@ -26,8 +27,8 @@ export class LuaProgram {
   #running = true;
   /** Nothing has left the VM in the middle of a call. */
   #sound = true;
-  /** What `start.lua` gave: to be called with a completion. */
-  #wake = 0;
+  /** What `start.lua` gave: is told of a coroutine that does not sleep on a task. */
+  #stepped = 0;
 
   private constructor(vm: LuaVm, settings: Settings) {
     this.#vm = vm;
@@ -52,12 +53,13 @@ export class LuaProgram {
     const vm = this.#vm;
     const calls = callsFor(vm, this.#guest, this.#settings, (message) => this.#end(message));
     this.#guarded(() => {
-      this.#wake = vm.load(start, "lib/start.lua", (state) => {
+      this.#stepped = vm.load(start, "lib/start.lua", (state) => {
         vm.pushTable(state, calls);
-        vm.pushTable(state, { http, scheduler, socket, task });
+        vm.pushMark(state);
+        vm.pushTable(state, { http, scheduler, socket, task: coroutines });
         vm.pushBytes(state, source);
         for (const text of [name, ...args]) vm.pushText(state, text);
-        return 4 + args.length;
+        return 5 + args.length;
       });
     });
     this.#guest.queue.onready = () => this.#frame();
@@ -87,9 +89,22 @@ export class LuaProgram {
   }
 
   #resume(outcome: Outcome): void {
-    this.#vm.call(this.#wake, (state) => {
-      this.#vm.pushInteger(state, outcome.id);
-      return 1 + pushOutcome(this.#vm, state, outcome);
+    const vm = this.#vm;
+    const co = this.#guest.wake(outcome.id);
+    if (co === undefined) return;
+    const id = vm.resume(co, (state) => {
+      vm.pushMark(state);
+      return 1 + pushOutcome(vm, state, outcome);
+    });
+    if (id !== undefined && this.#guest.sleep(co, id as task.TaskId)) return;
+    vm.call(this.#stepped, (state) => {
+      const failed = vm.failed(co);
+      vm.pushThread(state, co);
+      vm.pushBoolean(state, !failed);
+      if (failed) vm.pushError(state, co);
+      else if (id !== undefined) vm.pushInteger(state, id);
+      else vm.pushNil(state);
+      return 3;
     });
   }
 

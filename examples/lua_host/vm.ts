@@ -31,6 +31,7 @@ interface Api {
   _luaL_tolstring(state: number, index: number, size: number): number;
   _luaL_traceback(state: number, of: number, message: number, level: number): void;
   _lua_close(state: number): void;
+  _lua_checkstack(state: number, count: number): number;
   _lua_createtable(state: number, array: number, record: number): void;
   _lua_error(state: number): number;
   _lua_gettop(state: number): number;
@@ -46,18 +47,30 @@ interface Api {
   _lua_pushcclosure(state: number, fn: number, upvalues: number): void;
   _lua_pushinteger(state: number, value: bigint): void;
   _lua_pushlstring(state: number, at: number, size: number): number;
+  _lua_pushlightuserdata(state: number, address: number): void;
   _lua_pushnil(state: number): void;
+  _lua_pushthread(state: number): number;
   _lua_pushvalue(state: number, index: number): void;
   _lua_rawset(state: number, index: number): void;
+  _lua_resume(state: number, from: number, args: number, results: number): number;
   _lua_settop(state: number, index: number): void;
+  _lua_status(state: number): number;
   _lua_toboolean(state: number, index: number): number;
   _lua_tolstring(state: number, index: number, size: number): number;
   _lua_tonumberx(state: number, index: number, isNumber: number): number;
+  _lua_tothread(state: number, index: number): number;
   _lua_type(state: number, index: number): number;
+  _lua_xmove(from: number, to: number, count: number): void;
 }
 
-/** Lua's types, by number. */
-const LUA_TNIL = 0, LUA_TNUMBER = 3, LUA_TSTRING = 4;
+/** The numbers of Lua's API. */
+const LUA_TNIL = 0, LUA_OK = 0, LUA_YIELD = 1;
+
+/** An address that no object has. */
+const MARK = 1;
+
+/** How many values a resumed coroutine is given at most. */
+const RESUMED_WITH = 4;
 
 /** Where the function that describes errors is on the stack. */
 const HANDLER = 1;
@@ -85,14 +98,14 @@ export class LuaVm {
   readonly #state: number;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
-  /** Where a length is written to. */
-  readonly #length: number;
+  /** Where Lua writes a number besides its result. */
+  readonly #second: number;
   /** Where bytes are put for Lua to copy. */
   readonly #scratch: number;
 
   private constructor(api: Api) {
     this.#api = api;
-    this.#length = api._malloc(4);
+    this.#second = api._malloc(4);
     this.#scratch = api._malloc(SCRATCH);
     this.#state = api._luaL_newstate();
     api._luaL_openlibs(this.#state);
@@ -150,6 +163,43 @@ export class LuaVm {
     this.#check(this.#api._lua_pcallk(state, pushArguments(state), 0, HANDLER, 0, 0));
   }
 
+  /**
+   * Resumes a coroutine that has yielded, straight from the host: no Lua function stands between.
+   *
+   * @param co The coroutine.
+   * @param pushValues Pushes what it is resumed with and tells how many values there are, up to 4.
+   * @returns The number that it has yielded; `undefined` if it did anything else, or cannot be resumed.
+   */
+  resume(co: number, pushValues: LuaFunction): number | undefined {
+    const api = this.#api;
+    if (api._lua_status(co) !== LUA_YIELD) return undefined;
+    api._lua_checkstack(co, RESUMED_WITH);
+    const status = api._lua_resume(co, this.#state, pushValues(co), this.#second);
+    if (status > LUA_YIELD) return undefined; // with the error on its stack
+    const count = api.HEAPU32[this.#second >>> 2];
+    const value = count === 0 ? 0 : api._lua_tonumberx(co, -count, this.#second);
+    const isNumber = count > 0 && api.HEAPU32[this.#second >>> 2] !== 0;
+    api._lua_settop(co, -count - 1);
+    return status === LUA_YIELD && isNumber ? value : undefined;
+  }
+
+  /** Pushes a coroutine. */
+  pushThread(state: number, co: number): void {
+    this.#api._lua_pushthread(co);
+    this.#api._lua_xmove(co, state, 1);
+  }
+
+  /** Whether an error has ended a coroutine. */
+  failed(co: number): boolean {
+    return this.#api._lua_status(co) > LUA_YIELD;
+  }
+
+  /** Pushes the error that has ended a coroutine. */
+  pushError(state: number, co: number): void {
+    this.#api._lua_pushvalue(co, -1);
+    this.#api._lua_xmove(co, state, 1);
+  }
+
   /** Pushes a table of functions and strings. */
   pushTable(state: number, entries: Readonly<Record<string, LuaFunction | string>>): void {
     this.#api._lua_createtable(state, 0, 0);
@@ -163,6 +213,11 @@ export class LuaVm {
 
   pushNil(state: number): void {
     this.#api._lua_pushnil(state);
+  }
+
+  /** Pushes a value that no script can make: a light userdata. */
+  pushMark(state: number): void {
+    this.#api._lua_pushlightuserdata(state, MARK);
   }
 
   pushBoolean(state: number, value: boolean): void {
@@ -203,21 +258,25 @@ export class LuaVm {
     return this.#api._lua_toboolean(state, index) !== 0;
   }
 
+  /** A coroutine, for {@linkcode resume}. */
+  threadAt(state: number, index: number): number {
+    return this.#api._lua_tothread(state, index);
+  }
+
   /** A number: an integer up to 2⁵³ comes as it is. */
   numberAt(state: number, index: number): number {
-    if (this.#api._lua_type(state, index) !== LUA_TNUMBER) {
+    const value = this.#api._lua_tonumberx(state, index, this.#second);
+    if (value === 0 && this.#api.HEAPU32[this.#second >>> 2] === 0) {
       throw new TypeError(`Argument ${index} must be a number`);
     }
-    return this.#api._lua_tonumberx(state, index, 0);
+    return value;
   }
 
   /** A string: a copy of its bytes. */
   bytesAt(state: number, index: number): Uint8Array<ArrayBuffer> {
-    if (this.#api._lua_type(state, index) !== LUA_TSTRING) {
-      throw new TypeError(`Argument ${index} must be a string`);
-    }
-    const at = this.#api._lua_tolstring(state, index, this.#length);
-    return this.#api.HEAPU8.slice(at, at + this.#api.HEAPU32[this.#length >>> 2]);
+    const at = this.#api._lua_tolstring(state, index, this.#second);
+    if (at === 0) throw new TypeError(`Argument ${index} must be a string`);
+    return this.#api.HEAPU8.slice(at, at + this.#api.HEAPU32[this.#second >>> 2]);
   }
 
   /** A string as text: what is no UTF-8 is replaced. */
@@ -241,7 +300,7 @@ export class LuaVm {
 
   /** Throws the error on top of the stack unless there is none. */
   #check(failed: number): void {
-    if (failed === 0) return;
+    if (failed === LUA_OK) return;
     const message = this.textAt(this.#state, -1);
     this.#api._lua_settop(this.#state, -2);
     throw new LuaError(message);

@@ -85,14 +85,11 @@ end
 
 local function report(self, co, err)
   local text = debug.traceback(co, tostring(err))
-  local closed, second = coroutine.close(co)
-  if not closed and second ~= err then
-    text = text .. "\nwhile closing it: " .. tostring(second)
-  end
+  coroutine.close(co) -- what is `<close>` in it
   if self.errorfunc then
-    local told, third = pcall(self.errorfunc, err)
+    local told, second = pcall(self.errorfunc, err)
     if told then return end
-    text = text .. "\nin errorfunc: " .. tostring(third)
+    text = text .. "\nin errorfunc: " .. tostring(second)
   end
   taskio.warn(text .. "\n")
 end

@@ -3,8 +3,10 @@
 -- A socket is a table around an integer. What yields in Pluto sleeps on a task here. Beyond Pluto, a
 -- failure's nil is followed by a message and a code such as "ECONNREFUSED".
 
-local taskio = ...
-local await = require("task").await
+local taskio, SETTLED = ...
+local task = require "task"
+local await, resumed, yield = task.await, task.resumed, coroutine.yield
+local startrecv, startsend = taskio.recv, taskio.send
 
 -- As in Pluto a socket's methods are the library's functions: socket.recv(s) is s:recv().
 local socket = {}
@@ -54,26 +56,34 @@ function socket:send(data)
     error("Cannot send a " .. type(data) .. ": data is a string", 2)
   end
   if self.closed then return end
-  local sending = taskio.send(self.id, data)
+  local sending = startsend(self.id, data)
   if sending and coroutine.isyieldable() then
     await(sending)
   end
 end
 
+local function chunk(data, ...)
+  if data == "" then return nil end
+  return data, ...
+end
+
 -- The oldest chunk; nil at the end of the stream.
 function socket:recv()
   if self.closed then return nil end
-  local data, message, code = await(taskio.recv(self.id))
-  if data == "" then return nil end
-  return data, message, code
+  local id = startrecv(self.id)
+  local mark, data, message, code = yield(id)
+  if mark ~= SETTLED then
+    return chunk(resumed(id, mark, data, message, code))
+  elseif data == nil then
+    return nil, message, code
+  end
+  return chunk(data)
 end
 
 -- What recv would give next, or nothing.
 function socket:peek()
   if self.closed then return nil end
-  local data = taskio.peek(self.id)
-  if data == "" then return nil end
-  return data
+  return chunk(taskio.peek(self.id))
 end
 
 function socket:unrecv(data)

@@ -1,15 +1,15 @@
 -- Makes the libraries known to `require`, puts what belongs to the host in the place of Lua's own, and runs
--- the script as a coroutine, so that it can wait like any other. Gives the host what it is to call when a
--- task has settled.
+-- the script as a coroutine, so that it can wait like any other. Gives the host what it is to call
+-- when a coroutine that it has resumed does not sleep on a task.
 
-local taskio, lib, source, name = ...
+local taskio, SETTLED, lib, source, name = ...
 
-arg = { [0] = name, select(5, ...) }
+arg = { [0] = name, select(6, ...) }
 
 package.preload["taskio"] = function() return taskio end
 for _, module in ipairs { "task", "scheduler", "socket", "http" } do
   local function open()
-    return assert(load(lib[module], "@lib/" .. module .. ".lua"))(taskio)
+    return assert(load(lib[module], "@lib/" .. module .. ".lua"))(taskio, SETTLED)
   end
   package.preload[module] = open
   package.preload["pluto:" .. module] = function() return require(module) end
@@ -60,7 +60,7 @@ function main:ended(co, ok, err)
 end
 
 function main:passed(co)
-  task.sleep(co, taskio.after(1))
+  task.stepped(co, true, taskio.after(1)) -- its next turn
 end
 
 local text = source:gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", "")
@@ -71,4 +71,4 @@ else
   taskio.ended(message)
 end
 
-return task.wake
+return task.stepped
