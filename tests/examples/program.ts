@@ -8,6 +8,7 @@ export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
+  "lua_host/main": ["--allow-read"],
 };
 
 /** How long an example may take before it counts as hanging. */
