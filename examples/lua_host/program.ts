@@ -25,6 +25,8 @@ export class LuaProgram {
   /** How it ended: the exit code. */
   readonly #ended = Promise.withResolvers<number>();
   #running = true;
+  /** The event loop has its turn before the next frame. */
+  #deferred = false;
   /** Nothing has left the VM in the middle of a call. */
   #sound = true;
   /** What `start.lua` gave: is told of a coroutine that does not sleep on a task. */
@@ -62,7 +64,7 @@ export class LuaProgram {
         return 5 + args.length;
       });
     });
-    this.#guest.queue.onready = () => this.#frame();
+    this.#guest.queue.onready = () => this.#deferred || this.#frame();
     const code = await this.#ended.promise;
     if (this.#sound) this.#guarded(() => vm.close());
     await this.#guest.end();
@@ -77,14 +79,16 @@ export class LuaProgram {
 
   /** Resumes the coroutines whose tasks have settled. */
   #frame(): void {
+    this.#deferred = false;
     for (let i = 0; this.#running; i++) {
-      const outcome = this.#guest.next();
-      if (outcome === undefined) return;
-      this.#guarded(() => this.#resume(outcome));
       if (i === FRAME) {
+        this.#deferred = true;
         setTimeout(() => this.#frame(), 0);
         return;
       }
+      const outcome = this.#guest.next();
+      if (outcome === undefined) return;
+      this.#guarded(() => this.#resume(outcome));
     }
   }
 

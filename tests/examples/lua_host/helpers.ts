@@ -4,7 +4,6 @@
 import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { LuaProgram } from "../../../examples/lua_host/program.ts";
-import type { Settings } from "../../../examples/lua_host/settings.ts";
 import { task } from "../../../mod.ts";
 import { leavingNothing } from "../../settle.ts";
 
@@ -27,24 +26,14 @@ export interface Ended {
 export class Script {
   readonly #program: LuaProgram;
   readonly #ended: Promise<number>;
-  #stdout = "";
-  #stderr = "";
+  #text = { stdout: "", stderr: "" };
   #read = 0;
   #changed = Promise.withResolvers<void>();
   #running = true;
 
-  private constructor(program: (settings: Settings) => LuaProgram, source: string, args: string[]) {
-    const keep = (take: (text: string) => void) => (bytes: Uint8Array) => {
-      take(Buffer.from(bytes).toString("latin1"));
-      this.#change();
-    };
-    this.#program = program({
-      address: "127.0.0.1",
-      ca: undefined,
-      write: keep((text) => this.#stdout += text),
-      warn: keep((text) => this.#stderr += text),
-    });
-    this.#ended = this.#program.run(Buffer.from(source, "latin1"), "script.lua", args);
+  private constructor(program: LuaProgram, source: string, args: string[]) {
+    this.#program = program;
+    this.#ended = program.run(Buffer.from(source, "latin1"), "script.lua", args);
     this.#ended.finally(() => {
       this.#running = false;
       this.#change();
@@ -53,27 +42,34 @@ export class Script {
 
   /** Starts a script, whose text has a character per byte. */
   static async start(source: string, args: unknown[] = [], ca?: string): Promise<Script> {
-    // The settings need the script's fields, and the VM is not there at once
-    let settings: Settings;
+    const text = { stdout: "", stderr: "" };
+    let changed = () => {};
+    const keep = (which: "stdout" | "stderr") => (bytes: Uint8Array) => {
+      text[which] += Buffer.from(bytes).toString("latin1");
+      changed();
+    };
     const program = await LuaProgram.create({
       address: "127.0.0.1",
       ca,
-      write: (bytes) => settings.write(bytes),
-      warn: (bytes) => settings.warn(bytes),
+      write: keep("stdout"),
+      warn: keep("stderr"),
     });
-    return new Script((own) => (settings = own, program), source, args.map(String));
+    const script = new Script(program, source, args.map(String));
+    script.#text = text;
+    changed = () => script.#change();
+    return script;
   }
 
   /** The next line that it prints. */
   async line(): Promise<string> {
     for (;;) {
-      const end = this.#stdout.indexOf("\n", this.#read);
+      const end = this.#text.stdout.indexOf("\n", this.#read);
       if (end >= 0) {
-        const line = this.#stdout.slice(this.#read, end);
+        const line = this.#text.stdout.slice(this.#read, end);
         this.#read = end + 1;
         return line;
       }
-      if (!this.#running) throw new Error(`The script has ended: ${this.#stdout}${this.#stderr}`);
+      if (!this.#running) throw new Error(`The script has ended: ${JSON.stringify(this.#text)}`);
       await this.#changed.promise;
     }
   }
@@ -88,8 +84,7 @@ export class Script {
   }
 
   async ended(): Promise<Ended> {
-    const code = await this.#ended;
-    return { code, stdout: this.#stdout, stderr: this.#stderr };
+    return { code: await this.#ended, ...this.#text };
   }
 
   /** Stops it, and checks that nothing was wrong so far. */
@@ -170,8 +165,8 @@ export function python(source: string, ...args: unknown[]): Promise<string> {
 /** Python source under way, a server that prints its port first. */
 export class PythonServer implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #rest: () => Promise<string>;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #printed = "";
   port = 0;
 
   private constructor(source: string, args: unknown[]) {
@@ -180,28 +175,23 @@ export class PythonServer implements AsyncDisposable {
       stdin: "null",
       stdout: "piped",
     }).spawn();
-    this.#reader = this.#process.stdout.getReader();
-    this.#rest = async () => {
-      let text = "";
-      for (let part; (part = await this.#reader.read()).value !== undefined;) {
-        text += Buffer.from(part.value).toString("latin1");
-      }
-      return text;
-    };
+    this.#chunks = this.#process.stdout[Symbol.asyncIterator]();
   }
 
   static async start(source: string, ...args: unknown[]): Promise<PythonServer> {
     const server = new PythonServer(source, args);
-    const { value } = await server.#reader.read();
-    server.port = Number(new TextDecoder().decode(value));
+    while (!server.#printed.includes("\n") && await server.#more());
+    const end = server.#printed.indexOf("\n") + 1;
+    server.port = Number(server.#printed.slice(0, end));
+    server.#printed = server.#printed.slice(end);
     return server;
   }
 
   /** Waits for its end, and gives what it has printed after the port. */
   async ended(): Promise<string> {
-    const text = await this.#rest();
+    while (await this.#more());
     await this.#process.status;
-    return text;
+    return this.#printed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,5 +201,11 @@ export class PythonServer implements AsyncDisposable {
       // It has ended.
     }
     await this.ended();
+  }
+
+  async #more(): Promise<boolean> {
+    const { value, done } = await this.#chunks.next();
+    if (!done) this.#printed += Buffer.from(value).toString("latin1");
+    return !done;
   }
 }

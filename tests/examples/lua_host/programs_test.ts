@@ -156,7 +156,6 @@ test("starttls() upgrades an SMTP conversation with openssl", ["openssl"], async
   );
   await client.type("NOOP\n");
   await client.printed(/250 NOOP\r?\n/);
-  await client.finish();
   await script.quit();
 });
 
