@@ -143,7 +143,7 @@ function tlsOptionsAt(
 ): tls.StarttlsClientOptions | tls.TlsServerOptions {
   if (vm.textAt(state, 2) === "client") return { host: vm.textAt(state, 3), ca };
   const certs: tls.CertificatePair[] = [];
-  for (let i = 3; i < vm.count(state); i += 2) {
+  for (let i = 3; i <= vm.count(state); i += 2) {
     certs.push({ cert: vm.textAt(state, i), key: vm.textAt(state, i + 1) });
   }
   return { certs };

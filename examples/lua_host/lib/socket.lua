@@ -103,18 +103,17 @@ function socket:starttls(how)
   local sending = taskio.sending(self.id)
   if sending then await(sending) end
 
-  local handshake
+  local done, message, code
   if type(how) == "table" then
     local pems = {}
     for _, certificate in ipairs(how) do
       table.insert(pems, certificate.chain)
       table.insert(pems, certificate.private_key)
     end
-    handshake = taskio.starttls(self.id, "server", table.unpack(pems))
+    done, message, code = await(taskio.starttls(self.id, "server", table.unpack(pems)))
   else
-    handshake = taskio.starttls(self.id, "client", how)
+    done, message, code = await(taskio.starttls(self.id, "client", how))
   end
-  local done, message, code = await(handshake)
   if done then return true end
   self:close()
   return false, message, code

@@ -32,8 +32,10 @@ function polled(id, settled, ...)
   return resumed(id, yield(id))
 end
 
--- Waits for a task. Gives its result; or nil, a message and a code if it has faulted.
-function task.await(id)
+-- Waits for a task. Gives its result; or nil, a message and a code if it has faulted, or if a call has
+-- given that in place of a task.
+function task.await(id, ...)
+  if id == nil then return nil, ... end
   return resumed(id, yield(id))
 end
 
