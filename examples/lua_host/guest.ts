@@ -41,12 +41,10 @@ export class Guest {
   readonly queue: task.CompletionQueue = task.completions();
   /** The script's sockets. A listener does not send. */
   readonly #sockets = new Map<socket.SocketId, Sending | null>();
-  /** The script's tasks that were not claimed yet. */
-  readonly #tasks = new Set<task.TaskId>();
+  /** The script's tasks that were not claimed yet, each with the coroutine that sleeps on it, or 0. */
+  readonly #tasks = new Map<task.TaskId, number>();
   /** Those whose result is a socket, each with its listener, or 0. */
   readonly #arriving = new Map<task.TaskId, socket.SocketId>();
-  /** The coroutines that sleep, by the task that each sleeps on. */
-  readonly #sleeping = new Map<task.TaskId, number>();
   /** What holds up the signals that were not raised yet. */
   readonly #signals = new Map<task.TaskId, () => void>();
   /** Connections that are being closed gently. */
@@ -122,23 +120,22 @@ export class Guest {
 
   /** Puts a coroutine to sleep; `false` if the task is not the script's, or somebody sleeps on it. */
   sleep(co: number, id: task.TaskId): boolean {
-    if (!this.#tasks.has(id) || this.#sleeping.has(id)) return false;
-    this.#sleeping.set(id, co);
+    if (this.#tasks.get(id) !== 0) return false;
+    if (task.status(id) === "Unknown") return false; // was dropped: nobody had claimed it
+    this.#tasks.set(id, co);
     this.queue.add(id);
     return true;
   }
 
   /** The oldest outcome in the queue, claimed. */
   next(): Outcome | undefined {
-    const outcome = this.#early.shift() ?? this.queue.take();
-    if (outcome !== undefined) this.#claimed(outcome);
-    return outcome;
+    return this.#early.length > 0 ? this.#early.shift() : this.queue.take();
   }
 
-  /** The coroutine that sleeps on a task; it no longer does. */
-  wake(id: task.TaskId): number | undefined {
-    const co = this.#sleeping.get(id);
-    this.#sleeping.delete(id);
+  /** The coroutine that sleeps on a task which has settled, if one does. */
+  wake(outcome: Outcome): number | undefined {
+    const co = this.#tasks.get(outcome.id);
+    this.#claimed(outcome);
     return co;
   }
 
@@ -146,10 +143,7 @@ export class Guest {
   take(id: task.TaskId): Outcome | undefined {
     if (!this.#tasks.has(id)) throw new RangeError(`${id} is not a task of this script`);
     const outcome = task.take(id);
-    if (outcome !== undefined) {
-      this.#claimed(outcome);
-      this.#sleeping.delete(id);
-    }
+    if (outcome !== undefined) this.#claimed(outcome);
     return outcome;
   }
 
@@ -171,7 +165,7 @@ export class Guest {
   /** Takes everything from the script, and waits until what it has sent has gone out. */
   async end(): Promise<void> {
     this.queue[Symbol.dispose]();
-    for (const id of this.#tasks) {
+    for (const id of this.#tasks.keys()) {
       task.cancel(id);
       task.forget(id);
     }
@@ -216,19 +210,22 @@ export class Guest {
   }
 
   #started(id: task.TaskId): task.TaskId {
+    if (this.#tasks.has(id)) return id;
     if (this.#tasks.size >= MAX_TASKS) {
       task.cancel(id);
       task.forget(id);
       this.#arriving.delete(id);
       throw new RangeError(`Too many tasks: a script may have ${MAX_TASKS} at once`);
     }
-    this.#tasks.add(id);
+    this.#tasks.set(id, 0);
     return id;
   }
 
   #claimed(outcome: Outcome): void {
     this.#tasks.delete(outcome.id);
-    if (this.#arriving.delete(outcome.id) && outcome.status === "Completed") {
+    if (
+      this.#arriving.size > 0 && this.#arriving.delete(outcome.id) && outcome.status === "Completed"
+    ) {
       this.#sockets.set(outcome.value as socket.SocketId, { last: 0 as task.TaskId, unsent: 0 });
     }
   }

@@ -94,8 +94,8 @@ export class LuaProgram {
 
   #resume(outcome: Outcome): void {
     const vm = this.#vm;
-    const co = this.#guest.wake(outcome.id);
-    if (co === undefined) return;
+    const co = this.#guest.wake(outcome);
+    if (!co) return;
     const id = vm.resume(co, (state) => {
       vm.pushMark(state);
       return 1 + pushOutcome(vm, state, outcome);
