@@ -26,9 +26,13 @@ function parse(args: readonly string[]): { host?: string; ca?: string; rest: rea
 
 async function main(args: readonly string[]): Promise<number> {
   const { host, ca, rest: [script, ...scriptArgs] } = parse(args);
-  if (script === undefined || script.startsWith("--")) {
+  if (script === "--help") {
     console.log(USAGE);
-    return script === "--help" ? 0 : 2;
+    return 0;
+  }
+  if (script === undefined || script.startsWith("--")) {
+    console.error(USAGE);
+    return 2;
   }
   const program = await LuaProgram.create({
     ...host !== undefined && { address: host },

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { socket, task } from "../../../mod.ts";
 import { until } from "../../settle.ts";
+import { LuaVm } from "../../../examples/lua_host/vm.ts";
 import { refusingPort } from "../program.ts";
 import { output, run, sample, Script, test } from "./helpers.ts";
 
@@ -449,4 +450,33 @@ assert(arg[0] == "script.lua" and arg[1] == "x" and #arg == 2)`,
     "a\0b\t1\tnil\ttrue\n\xff2\nmore\nstdout\n",
     "stderr\n",
   ]);
+});
+
+test("integers up to 2⁵³ pass both ways", [], async () => {
+  const vm = await LuaVm.create();
+  const ids = [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 53 - 1];
+  const seen: [string, number][] = [];
+  const see = (state: number) => {
+    seen.push([vm.textAt(state, 1), vm.numberAt(state, 2)]);
+    return 0;
+  };
+  for (const id of ids) {
+    vm.load("local t, id = ... t.see(math.type(id) .. ' ' .. id, id)", "see", (state) => {
+      vm.pushTable(state, { see });
+      vm.pushInteger(state, id);
+      return 2;
+    });
+  }
+  assertEquals(seen, ids.map((id) => [`integer ${id}`, id]));
+  vm.close();
+});
+
+test("programs start side by side, and leave WebAssembly as it was", [], async () => {
+  const { instantiate } = WebAssembly;
+  const scripts = await Promise.all(
+    [1, 2, 3].map((n) => Script.start("print(...)\nprint(arg[1])", [n])),
+  );
+  const ended = await Promise.all(scripts.map((script) => script.ended()));
+  assertEquals(ended.map(({ stdout }) => stdout), ["\n1\n", "\n2\n", "\n3\n"]);
+  assertEquals(WebAssembly.instantiate, instantiate);
 });

@@ -4,7 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { OpenSsl, writeFiles } from "../../tls/openssl.ts";
 import { ca, pair } from "../../tls/helpers.ts";
 import { sha256 } from "../../bytes.ts";
-import { Program } from "../program.ts";
+import { Folder } from "../folder.ts";
+import { Program, runProgram } from "../program.ts";
 import { output, peer, python, PythonServer, sample, samplePath, Script, test } from "./helpers.ts";
 
 const PAGE = "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 13\r\n\r\nHello, world!";
@@ -299,4 +300,20 @@ test("runs from its command line until Ctrl-C", ["nc"], async () => {
   assertEquals(await peer("nc", ["-N", "127.0.0.1", port], "hello"), "hello");
   program.kill("SIGINT");
   assertEquals(await program.ended(), { code: 130, stdout: "", stderr: "" });
+});
+
+test("explains its command line, and ends with the script's exit code", [], async () => {
+  const help = await runProgram("lua_host/main", "--help");
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertStringIncludes(help.stdout, "Usage: main.ts [options] script.lua");
+  for (const args of [[], ["--prot", "1"]]) {
+    const wrong = await runProgram("lua_host/main", ...args);
+    assertEquals([wrong.code, wrong.stdout, wrong.stderr], [2, "", help.stdout]);
+  }
+
+  using folder = new Folder();
+  const script = folder.write("fails.lua", "print(arg[0] == ..., arg[1], #arg)\nerror('no', 0)");
+  const failed = await runProgram("lua_host/main", "--host", "127.0.0.1", script, "x", "--y");
+  assertEquals([failed.code, failed.stdout], [1, "false\tx\t2\n"]);
+  assertMatch(failed.stderr, /^lua: no\nstack traceback:/);
 });
