@@ -127,23 +127,36 @@ export class Guest {
     return true;
   }
 
-  /** The oldest outcome in the queue, claimed. */
+  /** The oldest outcome in the queue, to be claimed or dropped. */
   next(): Outcome | undefined {
     return this.#early.length > 0 ? this.#early.shift() : this.queue.take();
   }
 
-  /** The coroutine that sleeps on a task which has settled, if one does. */
-  wake(outcome: Outcome): number | undefined {
-    const co = this.#tasks.get(outcome.id);
-    this.#claimed(outcome);
-    return co;
+  /** The coroutine that sleeps on a task of the script's, if one does. */
+  sleeper(id: task.TaskId): number | undefined {
+    return this.#tasks.get(id) || undefined;
+  }
+
+  /** The script is told of an outcome: a connection that has arrived is its own. */
+  claim(outcome: Outcome): void {
+    this.#tasks.delete(outcome.id);
+    if (this.#arriving.size === 0 || !this.#arriving.delete(outcome.id)) return;
+    if (outcome.status === "Faulted") return;
+    this.#sockets.set(outcome.value as socket.SocketId, { last: 0 as task.TaskId, unsent: 0 });
+  }
+
+  /** Nobody is left to be told of an outcome: a connection that has arrived is closed. */
+  drop(outcome: Outcome): void {
+    const arriving = this.#arriving.has(outcome.id);
+    this.claim(outcome);
+    if (arriving && outcome.status === "Completed") this.close(outcome.value as socket.SocketId);
   }
 
   /** The outcome of one task, claimed; `undefined` while it runs. */
   take(id: task.TaskId): Outcome | undefined {
     if (!this.#tasks.has(id)) throw new RangeError(`${id} is not a task of this script`);
     const outcome = task.take(id);
-    if (outcome !== undefined) this.#claimed(outcome);
+    if (outcome !== undefined) this.claim(outcome);
     return outcome;
   }
 
@@ -219,14 +232,5 @@ export class Guest {
     }
     this.#tasks.set(id, 0);
     return id;
-  }
-
-  #claimed(outcome: Outcome): void {
-    this.#tasks.delete(outcome.id);
-    if (
-      this.#arriving.size > 0 && this.#arriving.delete(outcome.id) && outcome.status === "Completed"
-    ) {
-      this.#sockets.set(outcome.value as socket.SocketId, { last: 0 as task.TaskId, unsent: 0 });
-    }
   }
 }

@@ -25,8 +25,8 @@ export class LuaProgram {
   /** How it ended: the exit code. */
   readonly #ended = Promise.withResolvers<number>();
   #running = true;
-  /** The event loop has its turn before the next frame. */
-  #deferred = false;
+  /** The next frame, if the event loop has its turn before it. */
+  #deferred: ReturnType<typeof setTimeout> | undefined;
   /** Nothing has left the VM in the middle of a call. */
   #sound = true;
   /** What `start.lua` gave: is told of a coroutine that does not sleep on a task. */
@@ -64,7 +64,7 @@ export class LuaProgram {
         return 5 + args.length;
       });
     });
-    this.#guest.queue.onready = () => this.#deferred || this.#frame();
+    this.#guest.queue.onready = () => this.#deferred ?? this.#frame();
     const code = await this.#ended.promise;
     if (this.#sound) this.#guarded(() => vm.close());
     await this.#guest.end();
@@ -74,16 +74,16 @@ export class LuaProgram {
   /** Ends the script from outside, as `os.exit` does from inside. */
   stop(code: number): void {
     this.#running = false;
+    clearTimeout(this.#deferred);
     this.#ended.resolve(code);
   }
 
   /** Resumes the coroutines whose tasks have settled. */
   #frame(): void {
-    this.#deferred = false;
+    this.#deferred = undefined;
     for (let i = 0; this.#running; i++) {
       if (i === FRAME) {
-        this.#deferred = true;
-        setTimeout(() => this.#frame(), 0);
+        this.#deferred = setTimeout(() => this.#frame(), 0);
         return;
       }
       const outcome = this.#guest.next();
@@ -94,12 +94,18 @@ export class LuaProgram {
 
   #resume(outcome: Outcome): void {
     const vm = this.#vm;
-    const co = this.#guest.wake(outcome);
-    if (!co) return;
-    const id = vm.resume(co, (state) => {
-      vm.pushMark(state);
-      return 1 + pushOutcome(vm, state, outcome);
-    });
+    const co = this.#guest.sleeper(outcome.id);
+    if (co === undefined) return this.#guest.drop(outcome);
+    let id: number | undefined;
+    if (vm.suspended(co)) {
+      this.#guest.claim(outcome);
+      id = vm.resume(co, (state) => {
+        vm.pushMark(state);
+        return 1 + pushOutcome(vm, state, outcome);
+      });
+    } else {
+      this.#guest.drop(outcome); // the script has closed the coroutine
+    }
     if (id !== undefined && this.#guest.sleep(co, id as task.TaskId)) return;
     vm.call(this.#stepped, (state) => {
       const failed = vm.failed(co);

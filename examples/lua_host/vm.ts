@@ -168,13 +168,12 @@ export class LuaVm {
   /**
    * Resumes a coroutine that has yielded, straight from the host: no Lua function stands between.
    *
-   * @param co The coroutine.
+   * @param co The coroutine, which is {@linkcode suspended}.
    * @param pushValues Pushes what it is resumed with and tells how many values there are, up to 4.
-   * @returns The number that it has yielded; `undefined` if it did anything else, or cannot be resumed.
+   * @returns The number that it has yielded; `undefined` if it did anything else.
    */
   resume(co: number, pushValues: LuaFunction): number | undefined {
     const api = this.#api;
-    if (api.lua_status(co) !== LUA_YIELD) return undefined;
     api.lua_checkstack(co, RESUMED_WITH);
     const status = api.lua_resume(co, this.#state, pushValues(co), this.#second);
     if (status > LUA_YIELD) return undefined; // with the error on its stack
@@ -183,6 +182,11 @@ export class LuaVm {
     const isNumber = count > 0 && this.#module.HEAPU32[this.#second >>> 2] !== 0;
     api.lua_settop(co, -count - 1);
     return status === LUA_YIELD && isNumber ? value : undefined;
+  }
+
+  /** Whether a coroutine has yielded, and so can be resumed. */
+  suspended(co: number): boolean {
+    return this.#api.lua_status(co) === LUA_YIELD;
   }
 
   /** Pushes a coroutine. */

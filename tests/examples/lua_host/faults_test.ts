@@ -338,6 +338,17 @@ print "run has ended"`);
   assertEquals(printed, ["closed", "run has ended"]);
 });
 
+test("a connection for a coroutine that was closed meanwhile is closed", [], async () => {
+  const printed = await lines(`
+local l = socket.listen(0)
+local co = sched:add(function() l:accept() end)
+coroutine.close(co)
+local s = socket.connect("127.0.0.1", l:getport())
+sched:run()
+print(s:recv())`);
+  assertEquals(printed, ["nil"]);
+});
+
 test("scheduler runs to the first wait, loops by rounds, and takes coroutines", [], async () => {
   const printed = await lines(`
 local log = {}
