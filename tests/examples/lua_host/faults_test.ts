@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { socket, task } from "../../../mod.ts";
 import { until } from "../../settle.ts";
+import { Guest } from "../../../examples/lua_host/guest.ts";
 import { LuaVm } from "../../../examples/lua_host/vm.ts";
 import { refusingPort } from "../program.ts";
 import { output, run, sample, Script, test } from "./helpers.ts";
@@ -336,6 +337,36 @@ assert(coroutine.close(co))
 sched:run()
 print "run has ended"`);
   assertEquals(printed, ["closed", "run has ended"]);
+});
+
+test("a connection that has come for an accept outlives the listener's close", [], async () => {
+  const guest = new Guest();
+  const listener = guest.listen("127.0.0.1", 0);
+  const accepting = guest.accept(listener);
+  assertEquals(guest.sleep(1, accepting), true);
+  const client = await socket.tcpconnect(...socket.getlocal(listener));
+  await until(() => guest.queue.size === 1);
+  guest.close(listener);
+  const outcome = guest.next();
+  assertEquals([outcome?.id, outcome?.status], [accepting, "Completed"]);
+  assertEquals(guest.sleeper(accepting), 1);
+  guest.claim(outcome!);
+  assertEquals(socket.getside(guest.own((outcome as { value: socket.SocketId }).value)), "server");
+  socket.close(client);
+  await guest.end();
+});
+
+test("a script has 100,000 tasks at once and no more", [], async () => {
+  const printed = await lines(`
+local count = 0
+local ok, message = pcall(function()
+  while true do
+    taskio.after(1000000)
+    count = count + 1
+  end
+end)
+print(count, message)`);
+  assertEquals(printed, ["100000\tToo many tasks: a script may have 100000 at once"]);
 });
 
 test("a connection for a coroutine that was closed meanwhile is closed", [], async () => {
