@@ -51,7 +51,6 @@ interface Api {
   lua_resume(state: number, from: number, args: number, results: number): number;
   lua_settop(state: number, index: number): void;
   lua_status(state: number): number;
-  lua_toboolean(state: number, index: number): number;
   lua_tolstring(state: number, index: number, size: number): number;
   lua_tonumberx(state: number, index: number, isNumber: number): number;
   lua_tothread(state: number, index: number): number;
@@ -98,7 +97,7 @@ export class LuaVm {
   readonly #decoder = new TextDecoder();
   /** Where Lua writes a number besides its result. */
   readonly #second: number;
-  /** An integer from 0 on, in two words. */
+  /** An integer in two words. */
   readonly #words = new Uint32Array(2);
   readonly #integer = new BigInt64Array(this.#words.buffer);
   /** Where bytes are put for Lua to copy. */
@@ -233,7 +232,7 @@ export class LuaVm {
   pushInteger(state: number, value: number): void {
     // Quicker than BigInt(value)
     this.#words[0] = value;
-    this.#words[1] = value / 2 ** 32;
+    this.#words[1] = Math.floor(value / 2 ** 32);
     this.#api.lua_pushinteger(state, this.#integer[0]);
   }
 
@@ -261,10 +260,6 @@ export class LuaVm {
 
   isNil(state: number, index: number): boolean {
     return this.#api.lua_type(state, index) <= LUA_TNIL;
-  }
-
-  booleanAt(state: number, index: number): boolean {
-    return this.#api.lua_toboolean(state, index) !== 0;
   }
 
   /** A coroutine, for {@linkcode resume}. */

@@ -496,7 +496,7 @@ assert(arg[0] == "script.lua" and arg[1] == "x" and #arg == 2)`,
 
 test("integers up to 2⁵³ pass both ways", [], async () => {
   const vm = await LuaVm.create();
-  const ids = [0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 53 - 1];
+  const ids = [-1, 0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 53 - 1];
   const seen: [string, number][] = [];
   const see = (state: number) => {
     seen.push([vm.textAt(state, 1), vm.numberAt(state, 2)]);
