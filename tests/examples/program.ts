@@ -10,6 +10,7 @@ export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
   "wasi_host/host": ["--allow-read"],
+  "lua_host/main": ["--allow-read"],
 };
 
 /** How long an example may take before it counts as hanging. */
