@@ -56,11 +56,11 @@ export function freePorts(count: number): number[] {
  *
  * @param configuration Makes its text for a port to listen on and a folder; it must have the line
  * `stats socket FOLDER/admin.sock level admin`.
- * @param env What the text refers to.
+ * @param env What the text refers to, for the same port and folder.
  */
 export async function startHaproxy(
   configuration: (port: number, folder: string) => string,
-  env: Record<string, string> = {},
+  env: (port: number, folder: string) => Record<string, string> = () => ({}),
 ): Promise<Haproxy> {
   const balancer = await start(configuration, {
     command: "haproxy",
@@ -95,7 +95,7 @@ export function startNginx(stream: (port: number) => string): Promise<Balancer> 
   return start(configuration, {
     command: "nginx",
     args: (file) => ["-e", "stderr", "-c", file],
-    env: {},
+    env: () => ({}),
     // It writes the file when it listens.
     isUp: (folder) => Deno.readTextFile(`${folder}/nginx.pid`).then((text) => text !== "", no),
   });
@@ -106,7 +106,7 @@ const no = () => false;
 interface Start {
   readonly command: string;
   readonly args: (file: string) => string[];
-  readonly env: Record<string, string>;
+  readonly env: (port: number, folder: string) => Record<string, string>;
   isUp(folder: string): Promise<boolean>;
 }
 
@@ -121,7 +121,7 @@ async function start(
     await Deno.writeTextFile(file, `${configuration(port, folder).trimEnd()}\n`);
     const process = new Deno.Command(command, {
       args: args(file),
-      env,
+      env: env(port, folder),
       stdin: "null",
       stdout: "null",
       stderr: "piped",
