@@ -205,7 +205,8 @@ test("behind_haproxy cuts off who stays longer than the grace", async (balancer,
 test("behind_haproxy does without a process that was killed", async (balancer, places) => {
   await using _a = await startServer(places[0]);
   await using b = await startServer(places[1]);
-  const up = async () => (await balancer.ask("show stat")).match(/^processes,[abc],.*,UP,/gm)?.length;
+  const up = async () =>
+    (await balancer.ask("show stat")).match(/^processes,[abc],.*,UP,/gm)?.length;
   while (await up() !== 2) await task.sleep(10);
   b.kill("SIGKILL");
   await b.ended();

@@ -5,6 +5,7 @@ const root = new URL("../../", import.meta.url);
 /** What the examples may do besides `--allow-net`, as their help says. */
 export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   https_get: ["--allow-read"],
+  multicore_server: ["--allow-run"],
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
