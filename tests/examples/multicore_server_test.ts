@@ -48,14 +48,18 @@ async function start(processes: number, ...flags: string[]): Promise<Server> {
 
 async function echo(port: number, text: string): Promise<string> {
   const id = await socket.tcpconnect("127.0.0.1", port);
-  const reply = [];
-  await task.await(socket.send(id, text));
-  await task.await(socket.shutdown(id));
-  for (let data; (data = await task.await(socket.recv(id))).length > 0;) {
-    reply.push(new TextDecoder().decode(data));
+  try {
+    await task.await(socket.send(id, text));
+    await task.await(socket.shutdown(id));
+    const decoder = new TextDecoder();
+    let reply = "";
+    for (let data; (data = await task.await(socket.recv(id))).length > 0;) {
+      reply += decoder.decode(data, { stream: true });
+    }
+    return reply;
+  } finally {
+    socket.close(id);
   }
-  socket.close(id);
-  return reply.join("");
 }
 
 function isAlive(pid: number): boolean {
