@@ -6,6 +6,7 @@ const root = new URL("../../", import.meta.url);
 export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   https_get: ["--allow-read"],
   "python_host/host": ["--allow-read"],
+  multicore_server: ["--allow-run"],
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
