@@ -68,7 +68,7 @@ export { type Handler, type HandlerContext, serve, type ServeOptions } from "./s
 // Receiving and sending.
 export { peek, recv, recvInto, unrecv } from "./recv.ts";
 export * from "./ready.ts";
-export * from "./iterate.ts"; // connections, chunks, lines
+export { chunks, connections, lines } from "./iterate.ts";
 export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
 export * from "./send.ts"; // send, write, shutdown
 export * from "./relay.ts";
