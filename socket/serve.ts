@@ -166,22 +166,24 @@ export function serve(
   handler: Handler,
   options: ServeOptions = {},
 ): TaskId<void> {
-  checkServe(handler, options);
+  const checked = checkServe(handler, options);
   const listener = findListener(server);
   return listener === undefined
     ? refuse("serve", server)
-    : new Service(listener, handler, options).task.id;
+    : new Service(listener, handler, checked).task.id;
 }
 
-export function checkServe(handler: Handler, options: ServeOptions): void {
+/** Gives the options as they were checked: a getter might give something else when it is asked again. */
+export function checkServe(handler: Handler, options: ServeOptions): ServeOptions {
   checkFunction("handler", handler);
   checkOptions(options, ["maxConnections", "grace", "onError"]);
-  const { maxConnections = Infinity, grace = 0, onError } = options;
+  const { maxConnections = Infinity, grace = 5000, onError } = options;
   if (maxConnections !== Infinity) {
     checkInteger("maxConnections", maxConnections, 1, Number.MAX_SAFE_INTEGER);
   }
   checkTimeout("grace", grace);
   if (onError !== undefined) checkFunction("onError", onError);
+  return { maxConnections, grace, onError };
 }
 
 class Service implements Owner {
