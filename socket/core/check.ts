@@ -178,14 +178,22 @@ export function checkFinish(options: FinishOptions): void {
   if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
 }
 
-/** What is served, and how. */
-export function checkServe(handler: Handler, options: ServeOptions): void {
+/** Options of `serve` that were checked. */
+export interface Served {
+  readonly maxConnections: number;
+  readonly grace: number;
+  readonly onError: ServeOptions["onError"];
+}
+
+/** Gives the options as they were checked: a getter might give something else when it is asked again. */
+export function checkServe(handler: Handler, options: ServeOptions): Served {
   checkFunction("handler", handler);
   checkOptions(options, ["maxConnections", "grace", "onError"]);
-  const { maxConnections = Infinity, grace = 0, onError } = options;
+  const { maxConnections = Infinity, grace = 5000, onError } = options;
   if (maxConnections !== Infinity) {
     checkInteger("maxConnections", maxConnections, 1, Number.MAX_SAFE_INTEGER);
   }
   checkTimeout("grace", grace);
   if (onError !== undefined) checkFunction("onError", onError);
+  return { maxConnections, grace, onError };
 }

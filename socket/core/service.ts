@@ -16,6 +16,7 @@
  * program. How the gentle close ends is nobody's news. A shortage of the system's (descriptors, memory)
  * makes the loop pause; no failure of an accept ends it.
  */
+import type { Served } from "./check.ts";
 import type { Handler, HandlerContext, ServeOptions } from "./types.ts";
 import { await as awaitTask } from "../../task/await.ts";
 import {
@@ -71,8 +72,8 @@ export class Service implements Owner {
   readonly #stopped = new AbortController();
   readonly #onClose = () => this.#stop();
 
-  constructor(listener: Listener, handler: Handler, options: ServeOptions) {
-    const { maxConnections = Infinity, grace = 5000, onError } = options;
+  constructor(listener: Listener, handler: Handler, served: Served) {
+    const { maxConnections, grace, onError } = served;
     this.task = new Task("serve", listener.id, this);
     this.#listener = listener;
     this.#handler = handler;

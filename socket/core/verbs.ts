@@ -70,10 +70,10 @@ export function serve(
   handler: Handler,
   options: ServeOptions,
 ): TaskId<void> {
-  checkServe(handler, options);
+  const served = checkServe(handler, options);
   const listener = find.listener(server);
   if (listener === undefined) return refuse(find, "serve", server);
-  return new Service(listener, handler, options).task.id;
+  return new Service(listener, handler, served).task.id;
 }
 
 export function connections(

@@ -8,10 +8,19 @@ function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
   if (value instanceof Promise) return "a promise, await it first";
-  if (typeof value === "object" && value !== null) {
-    return value.constructor?.name ? `an instance of ${value.constructor.name}` : "an object";
-  }
+  if (typeof value === "object" && value !== null) return showObject(value);
   return typeof value === "function" ? "a function" : String(value);
+}
+
+/** An object by its class, if it says so: a getter or a proxy may say anything, and may throw. */
+function showObject(value: object): string {
+  let name: unknown;
+  try {
+    name = value.constructor?.name;
+  } catch {
+    // It has none to show.
+  }
+  return typeof name === "string" && name !== "" ? `an instance of ${name}` : "an object";
 }
 
 export function wrongType(name: string, expected: string, value: unknown): TypeError {
@@ -64,9 +73,16 @@ export function checkTimeout(name: string, value: unknown): void {
   if (value !== Infinity) checkDelay(name, value);
 }
 
+/** A signal is known by what only a real one can answer, not by its prototype. */
 export function checkSignal(name: string, value: unknown): void {
-  if (!(value instanceof AbortSignal)) throw wrongType(name, "an AbortSignal", value);
+  try {
+    isAborted.call(value);
+  } catch {
+    throw wrongType(name, "an AbortSignal", value);
+  }
 }
+
+const isAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborted")!.get!;
 
 /** An options bag: an object whose keys are all known, so that none is silently dropped. */
 export function checkOptions(value: unknown, known: readonly string[]): void {

@@ -133,7 +133,8 @@ function checkNative(
 export function checkPairs(op: string, certs: unknown): CheckedPair[] {
   if (!Array.isArray(certs)) throw wrongType("certs", "an array", certs);
   if (certs.length === 0) throw wrongEmpty("certs", "at least one certificate", "an empty array");
-  return certs.map((pair) => {
+  // A list may have holes, which `map` would pass over.
+  return Array.from(certs, (pair) => {
     checkOptions(pair, ["cert", "key"]);
     return certified(op, () => checkPair(pair));
   });
@@ -154,7 +155,7 @@ const knownGood: Map<string, string[]> = new Map();
 
 function checkCa(op: string, ca: unknown): string[] | undefined {
   if (ca === undefined) return undefined;
-  const texts: unknown[] = Array.isArray(ca) ? ca : [ca];
+  const texts: unknown[] = Array.isArray(ca) ? [...ca] : [ca]; // what is missing in it is wrong
   return texts.flatMap((text) => {
     checkString("ca", text);
     const known = knownGood.get(text as string);
