@@ -1,12 +1,13 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { findListener, getListener, refuse } from "./lookup.ts";
+import { refuseOptions } from "./core/check.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
  * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own TLS.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. So an
+ * accept of limited time is `task.await(socket.accept(id), { timeout: 100, cancel: true })`.
  *
  * State: of a listener: stays as it is. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
@@ -16,7 +17,7 @@ import { findListener, getListener, refuse } from "./lookup.ts";
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.
- * @throws {TypeError} If `server` is not an integer.
+ * @throws {TypeError} If `server` is not an integer, or if options are given: it has none.
  *
  * @example Accept one client
  * ```ts
@@ -29,10 +30,8 @@ import { findListener, getListener, refuse } from "./lookup.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  const listener = findListener(server);
-  if (listener !== undefined) return listener.accept();
-  checkId("server", server);
-  return refuse("accept", server);
+  if (arguments.length > 1) refuseOptions("accept", arguments[1]);
+  return verbs.accept(verbs.anySocket, server);
 }
 
 /**
@@ -60,6 +59,5 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  checkId("server", server);
-  return getListener("hasconnection", server).hasConnection();
+  return verbs.hasconnection(verbs.anySocket, server);
 }

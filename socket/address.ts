@@ -1,18 +1,10 @@
-import type { SocketId } from "../task/id.ts";
-import type { Address } from "./error.ts";
-import { handles } from "./handle.ts";
-import { plainIp } from "./ip.ts";
-import { Listener } from "./listener.ts";
-import { getStream, noSuch } from "./lookup.ts";
-import { type Side, Stream } from "./stream.ts";
-import { anyAddress, Unbound } from "./unbound.ts";
-
-/** An address of Deno's as ours. */
-export function addressOf(addr: Deno.Addr): Address {
-  if ("hostname" in addr) return [plainIp(addr.hostname), addr.port];
-  // A Unix socket that connected has no path: Deno gives null.
-  return ["path" in addr ? addr.path ?? "" : "", 0];
-}
+import type { SocketId } from "../task/core/mod.ts";
+import type { Address, Side } from "./core/types.ts";
+import { handles } from "./core/handle.ts";
+import { Listener } from "./core/listener.ts";
+import { getStream, noSuch } from "./core/lookup.ts";
+import { Stream } from "./core/stream.ts";
+import { anyAddress, Unbound } from "./core/unbound.ts";
 
 /**
  * The far end of a connection. It still answers after the peer has gone.

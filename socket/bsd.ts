@@ -6,19 +6,18 @@
  * connects in between is not refused, as it would be in C: it waits for an accept like all others, and
  * none is lost. A path is only noted by `bind`: there is no port to be found out and nothing to hold.
  */
-import { checkInteger, wrongRange } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { checkHost, checkPort, checkRemoteHost, checkRemotePort } from "./check.ts";
+import { checkHost, checkNoPort, checkPort } from "./core/check.ts";
+import { isOtherFamily, notUnbound, otherFamily } from "./core/created.ts";
+import { checkInteger, type SocketId, wrongRange } from "../task/core/mod.ts";
 import { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM } from "./constants.ts";
-import { CONNECT_TIMEOUT, dial } from "./dial.ts";
-import { type Address, failure, type SocketError } from "./error.ts";
-import { handles } from "./handle.ts";
-import { type Acceptor, Listener } from "./listener.ts";
-import { faulted, noSuch } from "./lookup.ts";
-import { Stream } from "./stream.ts";
-import { listenOn, openTcp } from "./tcp.ts";
-import { anyAddress, Unbound } from "./unbound.ts";
-import { listenAtPath, openUnix } from "./unix.ts";
+import type { Address } from "./core/types.ts";
+import { failure } from "./core/failure.ts";
+import { handles } from "./core/handle.ts";
+import type { Acceptor } from "./core/transport.ts";
+import { Listener } from "./core/listener.ts";
+import { listenOn } from "./core/tcp.ts";
+import { anyAddress, Unbound } from "./core/unbound.ts";
+import { listenAtPath } from "./core/unix.ts";
 
 /** As many connections as the system lets wait. */
 const MAX_BACKLOG = 65535;
@@ -137,7 +136,7 @@ export function listen(id: SocketId, backlog: number = 128): void {
   const socket = unbound("listen", id);
   if (socket.attempt !== undefined) throw socket.fail("EINVAL", "listen", "socket is connecting");
   const { acceptor, local } = listening(socket, backlog);
-  new Listener(acceptor, local, socket.vacate());
+  new Listener(acceptor, local, socket.giveUpId());
 }
 
 /** The system's part of making a created socket listen. */
@@ -151,61 +150,12 @@ function listening(socket: Unbound, backlog: number): { acceptor: Acceptor; loca
   return listenAtPath(local[0], backlog);
 }
 
-/** Makes a created socket a connection, under the same ID: `connect` documents it. */
-export function connectCreated(id: SocketId, host: string, port: number): TaskId<SocketId> {
-  const path = host;
-  host = checkRemoteHost(host);
-  const handle = handles.get(id);
-  if (!(handle instanceof Unbound)) return faulted("connect", id, notUnbound("connect", id));
-  const { family } = handle;
-  if (family === AF_UNIX) checkNoPort(port);
-  else checkRemotePort(port);
-  const remote: Address = family === AF_UNIX ? [path, 0] : [host, port];
-  if (handle.attempt !== undefined) {
-    return faulted("connect", id, handle.fail("EALREADY", "connect", "socket is connecting"));
-  }
-  if (isOtherFamily(family, host)) {
-    return faulted("connect", id, otherFamily("connect", handle, host));
-  }
-  if (handle.local !== undefined) {
-    const text = "Deno cannot connect from an address of choice: connect without bind";
-    return faulted("connect", id, handle.fail("EOPNOTSUPP", "connect", text));
-  }
-  const open = (signal: AbortSignal) =>
-    family === AF_UNIX ? openUnix(path) : openTcp(host, port, handle, signal);
-  return dial(remote, { timeout: CONNECT_TIMEOUT }, open, handle);
-}
-
-/** The address of a path has the port 0, as `getlocal` tells it. */
-function checkNoPort(port: unknown): void {
-  checkPort(port);
-  if (port !== 0) throw wrongRange("port", "0, since the address is a path", port);
-}
-
 function checkFamily(op: string, socket: Unbound, host: string): void {
   if (isOtherFamily(socket.family, host)) throw otherFamily(op, socket, host);
-}
-
-/** Whether a host is an address of another family; a name may turn out to be either. */
-function isOtherFamily(family: number, host: string): boolean {
-  if (family === AF_INET) return host.includes(":");
-  return family === AF_INET6 && /^\d+(\.\d+){3}$/.test(host);
-}
-
-function otherFamily(op: string, socket: Unbound, host: string): SocketError {
-  const text = `${host} is not an address of family ${socket.family}`;
-  return socket.fail("EAFNOSUPPORT", op, text);
 }
 
 function unbound(op: string, id: SocketId): Unbound {
   const handle = handles.get(id);
   if (handle instanceof Unbound) return handle;
   throw notUnbound(op, id);
-}
-
-function notUnbound(op: string, id: SocketId): SocketError {
-  const handle = handles.get(id);
-  if (handle instanceof Stream) return handle.fail("EISCONN", op);
-  if (handle instanceof Listener) return handle.fail("EINVAL", op, "socket listens already");
-  return noSuch(op, id);
 }

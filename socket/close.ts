@@ -1,7 +1,5 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
-import { handles } from "./handle.ts";
-import { Stream } from "./stream.ts";
+import { checkId, type SocketId } from "../task/core/mod.ts";
+import { handles } from "./core/handle.ts";
 
 /**
  * Closes a socket, at once. Its pending tasks are Faulted `ECONNABORTED` when the call returns,
@@ -31,48 +29,4 @@ export function close(id: SocketId): void {
   const handle = handles.get(id);
   if (handle === undefined) checkId("id", id);
   else handle.close();
-}
-
-/**
- * Whether an ID stands for an open socket. Never throws.
- *
- * @param id Anything.
- * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer has
- * gone changes nothing.
- *
- * @example Before and after
- * ```ts
- * import { socket } from "@taskio/net";
- * import { assertEquals } from "@std/assert";
- *
- * const server = socket.tcpserver("127.0.0.1", 0);
- * assertEquals(socket.isopen(server), true);
- * socket.close(server);
- * assertEquals(socket.isopen(server), false);
- * ```
- */
-export function isopen(id: SocketId): boolean {
-  return handles.get(id) !== undefined;
-}
-
-/**
- * Whether an ID stands for a connection that is encrypted with TLS. Never throws.
- *
- * @param id Anything.
- * @returns `true` for an open TLS connection.
- *
- * @example A plain connection
- * ```ts
- * import { socket } from "@taskio/net";
- * import { assertEquals } from "@std/assert";
- *
- * const server = socket.tcpserver("127.0.0.1", 0);
- * const client = await socket.tcpconnect(...socket.getlocal(server));
- * assertEquals(socket.istls(client), false);
- * [client, server].forEach(socket.close);
- * ```
- */
-export function istls(id: SocketId): boolean {
-  const handle = handles.get(id);
-  return handle instanceof Stream && handle.tls;
 }

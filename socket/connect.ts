@@ -1,10 +1,16 @@
-import { awaitTask } from "../task/await.ts";
-import { checkBoolean, checkOptions, checkSignal, checkTimeout } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { connectCreated } from "./bsd.ts";
-import { checkRemoteHost, checkRemotePort } from "./check.ts";
-import { CONNECT_TIMEOUT, dial } from "./dial.ts";
-import { openTcp } from "./tcp.ts";
+import { await as awaitTask } from "../task/await.ts";
+import {
+  checkBoolean,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  type SocketId,
+  type TaskId,
+} from "../task/core/mod.ts";
+import { connectCreated } from "./core/created.ts";
+import { checkRemoteHost, checkRemotePort } from "./core/check.ts";
+import { CONNECT_TIMEOUT, dial } from "./core/dial.ts";
+import { openTcp } from "./core/tcp.ts";
 
 /** How to connect. */
 export interface ConnectOptions {

@@ -1,24 +1,6 @@
-import { awaitTask } from "../task/await.ts";
-import { Bound } from "../task/bound.ts";
-import { cancel } from "../task/cancel.ts";
-import { checkOptions, checkTimeout } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
-import { findStream, refuse } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
-
-/** How long a gentle close may take. */
-export interface FinishOptions {
-  /**
-   * The longest that it may take until the peer has ended, in milliseconds; up to 0 closes at once.
-   *
-   * @default {5000}
-   */
-  timeout?: number;
-}
-
-/** The most that is received at once, to be dropped. */
-const CHUNK = 64 * 1024;
+import * as verbs from "./core/verbs.ts";
+import type { FinishOptions } from "./core/types.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
 
 /**
  * Closes a connection gently: sends what is queued, ends the sending side, receives and drops until the
@@ -54,98 +36,5 @@ const CHUNK = 64 * 1024;
  * ```
  */
 export function finish(id: SocketId, options: FinishOptions = {}): TaskId<void> {
-  checkFinish(options);
-  const stream = findStream(id);
-  return stream === undefined ? refuse("finish", id) : finishStream(stream, options.timeout);
-}
-
-export function checkFinish(options: FinishOptions): void {
-  checkOptions(options, ["timeout"]);
-  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
-}
-
-/** Closes a connection gently. */
-export function finishStream(stream: Stream, timeout: number = 5000): TaskId<void> {
-  return new Finish(stream, timeout).task.id;
-}
-
-class Finish implements Owner {
-  readonly task: Task;
-  readonly #stream: Stream;
-  readonly #bound: Bound;
-  #receiving: TaskId | undefined;
-  readonly #onClose = () => this.#failed(this.#fail("ECONNABORTED", "socket was closed"));
-
-  constructor(stream: Stream, timeout: number) {
-    this.task = new Task("finish", stream.id, this);
-    this.#stream = stream;
-    this.#bound = new Bound(this, "finish", { timeout });
-    if (isOver(stream)) this.#finished();
-    else this.#begin();
-  }
-
-  #begin(): void {
-    this.#stream.watch(this.#onClose);
-    this.#bound.arm();
-    if (this.task.state === RUNNING) this.#run();
-  }
-
-  async #run(): Promise<void> {
-    try {
-      // Side by side: a peer may first want to be rid of what it sends.
-      await Promise.all([awaitTask(this.#stream.sender.shutdown()), this.#drain()]);
-      this.#finished();
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  /** Receives until the end. */
-  async #drain(): Promise<void> {
-    while (this.task.state === RUNNING) {
-      const id = this.#receiving = this.#stream.receiver.receive<Uint8Array>("recv", CHUNK);
-      if ((await awaitTask(id)).length === 0) return;
-    }
-  }
-
-  #finished(): void {
-    if (this.task.state !== RUNNING) return;
-    this.#leave();
-    this.#stream.close();
-    complete(this.task, undefined);
-  }
-
-  #failed(error: unknown): void {
-    if (this.task.state !== RUNNING) return;
-    this.#leave();
-    this.#stream.close();
-    fault(this.task, error);
-  }
-
-  #leave(): void {
-    this.#bound.disarm();
-    this.#stream.unwatch(this.#onClose);
-  }
-
-  #fail(code: string, text: string): Error {
-    return this.#stream.fail(code, "finish", text);
-  }
-
-  /** Time ran out. */
-  expired(): void {
-    this.#failed(this.#fail("ETIMEDOUT", "time ran out before the peer had ended"));
-  }
-
-  cancelled(): void {
-    this.#leave();
-    if (this.#receiving !== undefined) cancel(this.#receiving, "finish was cancelled");
-  }
-
-  discarded(): void {}
-}
-
-/** Whether the peer has ended and nothing is to be sent but the end, which a close sends as well. */
-function isOver({ receiver, sender, tls, upgrade }: Stream): boolean {
-  return receiver.ended && !receiver.failed && !sender.busy && !sender.shut && !tls &&
-    upgrade === undefined;
+  return verbs.finish(verbs.anySocket, id, options);
 }

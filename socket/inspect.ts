@@ -1,11 +1,9 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { since } from "../task/now.ts";
-import type { Address } from "./error.ts";
-import { type Handle, handles } from "./handle.ts";
-import { Listener } from "./listener.ts";
-import { type Side, Stream } from "./stream.ts";
-import type { Unbound } from "./unbound.ts";
+import { checkId, since, type SocketId, type TaskId } from "../task/core/mod.ts";
+import type { Address, Side } from "./core/types.ts";
+import { type Handle, handles } from "./core/handle.ts";
+import { Listener } from "./core/listener.ts";
+import { Stream } from "./core/stream.ts";
+import type { Unbound } from "./core/unbound.ts";
 
 /** A snapshot of a connection. */
 export interface StreamRecord {
@@ -31,7 +29,7 @@ export interface StreamRecord {
   readonly queuedIn: number;
   /** Bytes that wait to be sent. */
   readonly queuedOut: number;
-  /** Running tasks: receives, then sends, each in order, then a `starttls`. */
+  /** Running tasks: receives, `ready`s, then sends, each in order, then a `starttls`. */
   readonly pending: readonly TaskId[];
   /** Whole milliseconds since it was connected. */
   readonly age: number;
@@ -60,7 +58,7 @@ export interface ListenerRecord {
   readonly dropped: number;
   /** With TLS: until when its certificates are valid, all of them. */
   readonly validTo: Date | undefined;
-  /** Running accepts, in order. */
+  /** Running accepts, in order, then `ready`s. */
   readonly pending: readonly TaskId[];
   /** Whole milliseconds since it began to listen. */
   readonly age: number;
@@ -180,4 +178,48 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     pending: [...listener.pending()],
     age,
   };
+}
+
+/**
+ * Whether an ID stands for an open socket. Never throws.
+ *
+ * @param id Anything.
+ * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer has
+ * gone changes nothing.
+ *
+ * @example Before and after
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * assertEquals(socket.isopen(server), true);
+ * socket.close(server);
+ * assertEquals(socket.isopen(server), false);
+ * ```
+ */
+export function isopen(id: SocketId): boolean {
+  return handles.get(id) !== undefined;
+}
+
+/**
+ * Whether an ID stands for a connection that is encrypted with TLS. Never throws.
+ *
+ * @param id Anything.
+ * @returns `true` for an open TLS connection.
+ *
+ * @example A plain connection
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = socket.tcpserver("127.0.0.1", 0);
+ * const client = await socket.tcpconnect(...socket.getlocal(server));
+ * assertEquals(socket.istls(client), false);
+ * [client, server].forEach(socket.close);
+ * ```
+ */
+export function istls(id: SocketId): boolean {
+  const handle = handles.get(id);
+  return handle instanceof Stream && handle.tls;
 }

@@ -1,9 +1,14 @@
-import { checkBoolean, checkInteger, checkOptions, checkTimeout } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
-import { checkHost, checkPort } from "./check.ts";
-import { Listener } from "./listener.ts";
-import { ProxyAcceptor } from "./proxied.ts";
-import { listenOn } from "./tcp.ts";
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkTimeout,
+  type SocketId,
+} from "../task/core/mod.ts";
+import { checkHost, checkPort } from "./core/check.ts";
+import { Listener } from "./core/listener.ts";
+import { ProxyAcceptor } from "./core/proxied.ts";
+import { listenOn } from "./core/tcp.ts";
 
 /** How to listen. */
 export interface ListenOptions {

@@ -3,7 +3,7 @@
  *
  * A socket is a connection or a listener, or was created and is to become one of them. What a call does
  * depends on the socket's state; calls that give a task give a Faulted one where the table shows a code,
- * the others throw it.
+ * those that give a loop throw it when that is asked for the next, the others throw it at once.
  *
  * | call | created | listener | open | sending side shut down | peer ended | broken | closed, unknown |
  * | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -11,12 +11,16 @@
  * | `listen` | → listener | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
  * | `connect` by ID | → open | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
  * | `accept` | `EINVAL` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
+ * | `connections` | `EINVAL` | connections, then done | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `hasconnection` | `EINVAL` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `serve` | `EINVAL` | serves | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `recv`, `recvInto` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
  * | `recvExact`, `recvUntil` | `ENOTCONN` | `EOPNOTSUPP` | bytes | bytes | bytes, or `EUNEXPECTEDEOF` | bytes, or `ECONNRESET` | `EBADF` |
  * | `recvLine` | `ENOTCONN` | `EOPNOTSUPP` | a line | a line | a line, then `null` | a line, then `ECONNRESET` | `EBADF` |
+ * | `chunks` | `ENOTCONN` | `EOPNOTSUPP` | chunks | chunks | what is left, then done | what is left, then `ECONNRESET` | `EBADF` |
+ * | `lines` | `ENOTCONN` | `EOPNOTSUPP` | lines | lines | what is left, then done | what is left, then `ECONNRESET` | `EBADF` |
  * | `peek` | `ENOTCONN` | `EOPNOTSUPP` | bytes or `undefined` | the same | what is left, then empty | what is left, then `ECONNRESET` | `EBADF` |
+ * | `ready` | `ENOTCONN` | when there is a connection | when there are bytes | the same | at once | at once | `EBADF` |
  * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
  * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
@@ -49,45 +53,53 @@
  *
  * @module
  */
-export type { SocketId } from "../task/id.ts";
-export { type ListenOptions, tcpserver } from "./listen.ts";
-export { connect, type ConnectOptions, tcpconnect } from "./connect.ts";
-export { pair } from "./pair.ts";
-export { accept, hasconnection } from "./accept.ts";
-export { peek, recv, recvInto, unrecv } from "./recv.ts";
-export { recvExact, recvLine, recvUntil, type UntilOptions } from "./framing.ts";
+export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
+export * from "./core/types.ts"; // Address, Side, the options that several calls take
+export * from "./core/error.ts"; // SocketError
+
+// Listening and connecting.
+export * from "./listen.ts"; // tcpserver
+export * from "./connect.ts"; // tcpconnect, connect
+export * from "./unix.ts"; // unixserver, unixconnect
+export * from "./pair.ts";
+export * from "./accept.ts"; // accept, hasconnection
+export * from "./serve.ts";
+
+// Receiving and sending.
+export * from "./recv.ts"; // recv, recvInto, peek, unrecv
+export * from "./ready.ts";
+export * from "./iterate.ts"; // connections, chunks, lines
+export * from "./framing.ts"; // recvExact, recvUntil, recvLine
+export * from "./send.ts"; // send, write, shutdown
+export * from "./relay.ts";
+export * from "./streams.ts";
+
 // The one place where this package leans on `tls`: a name in the table of contents, no code.
-export { starttls } from "../tls/starttls.ts";
-export { send, type SendOptions, shutdown, write } from "./send.ts";
-export { finish, type FinishOptions } from "./finish.ts";
-export { type Handler, type HandlerContext, serve, type ServeOptions } from "./serve.ts";
-export { relay } from "./relay.ts";
-export { type SocketStreams, streams } from "./streams.ts";
-export { unixconnect, type UnixListenOptions, unixserver } from "./unix.ts";
-export { bind, create, listen } from "./bsd.ts";
-export { getsockopt, setsockopt } from "./options.ts";
-export {
-  AF_INET,
-  AF_INET6,
-  AF_UNIX,
-  IPPROTO_TCP,
-  SO_KEEPALIVE,
-  SO_REUSEADDR,
-  SO_REUSEPORT,
-  SOCK_STREAM,
-  SOL_SOCKET,
-  TCP_NODELAY,
-} from "./constants.ts";
-export { close, isopen, istls } from "./close.ts";
-export { getlocal, getpeer, getside } from "./address.ts";
-export type { Side } from "./stream.ts";
-export {
-  inspect,
-  list,
-  type ListenerRecord,
-  type SocketRecord,
-  type StreamRecord,
-  type UnboundRecord,
-} from "./inspect.ts";
-export { errno, strerror } from "./errno.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "./error.ts";
+export * from "../tls/starttls.ts";
+export type {
+  CertificateList,
+  CertificatePair,
+  OwnCertificate,
+  ServerCertificate,
+  StarttlsClientOptions,
+  StarttlsClientSettings,
+  StarttlsOptions,
+  StarttlsServerOptions,
+  StarttlsServerSettings,
+  TlsClientSettings,
+  TlsServerSettings,
+} from "../tls/core/types.ts";
+
+// Ending.
+export * from "./close.ts";
+export * from "./finish.ts";
+
+// The BSD sequence.
+export * from "./bsd.ts"; // create, bind, listen
+export * from "./options.ts"; // setsockopt, getsockopt
+export * from "./constants.ts"; // AF_INET, SOL_SOCKET …
+export * from "./errno.ts"; // errno, strerror
+
+// Looking.
+export * from "./address.ts"; // getpeer, getlocal, getside
+export * from "./inspect.ts"; // isopen, istls, list, inspect

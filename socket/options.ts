@@ -1,5 +1,4 @@
-import { checkInteger } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
+import { checkInteger, type SocketId } from "../task/core/mod.ts";
 import {
   AF_UNIX,
   IPPROTO_TCP,
@@ -9,13 +8,13 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
 } from "./constants.ts";
-import type { SocketError } from "./error.ts";
-import { type Handle, handles } from "./handle.ts";
-import { Listener } from "./listener.ts";
-import { noSuch } from "./lookup.ts";
-import { Stream } from "./stream.ts";
-import { canReusePort } from "./tcp.ts";
-import { Unbound } from "./unbound.ts";
+import type { SocketError } from "./core/error.ts";
+import { type Handle, handles } from "./core/handle.ts";
+import { Listener } from "./core/listener.ts";
+import { noSuch } from "./core/lookup.ts";
+import { Stream } from "./core/stream.ts";
+import { canReusePort } from "./core/tcp.ts";
+import { Unbound } from "./core/unbound.ts";
 
 /**
  * Sets an option of a socket. What Deno cannot set is refused, never ignored:

@@ -1,11 +1,11 @@
-import { awaitTask } from "../task/await.ts";
-import type { SocketId } from "../task/id.ts";
+import { await as awaitTask } from "../task/await.ts";
+import type { SocketId } from "../task/core/mod.ts";
 import { close } from "./close.ts";
 import { connect } from "./connect.ts";
-import { handles } from "./handle.ts";
+import { handles } from "./core/handle.ts";
 import { tcpserver } from "./listen.ts";
-import { getListener } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
+import { getListener } from "./core/lookup.ts";
+import type { Stream } from "./core/stream.ts";
 
 /**
  * Makes two sockets that are connected to each other, over TCP on loopback: for tests, and for programs

@@ -1,10 +1,6 @@
-import { checkInteger, wrongEmpty } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { checkBuffer, toBytes } from "./check.ts";
-import { findStream, getStream, refuse } from "./lookup.ts";
-
-const DEFAULT_MAX = 4096;
-const MAX = Number.MAX_SAFE_INTEGER;
+import { refuseOptions } from "./core/check.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Receives bytes: one to `max`, as soon as there are any. Empty means the peer has ended its side;
@@ -17,7 +13,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * A recv that is Running keeps the process alive, awaited or not, and a forgotten one, too: it still
  * takes bytes. A cancelled one does not.
  *
- * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next.
+ * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next. So a recv of
+ * limited time is `task.await(socket.recv(id), { timeout: 100, cancel: true })`.
  *
  * State: of a connection, also after `shutdown`. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a listener, `ECONNRESET` once the peer has reset the connection and what
@@ -27,7 +24,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * @param id A connection.
  * @param max The most bytes to give, from 1. It is not allocated up front. Default: 4096.
  * @returns The task; its result is the bytes.
- * @throws {TypeError} If `id` is not an integer or `max` not a number.
+ * @throws {TypeError} If `id` is not an integer or `max` not a number, or if options are given: it has
+ * none.
  * @throws {RangeError} If `max` is not an integer from 1.
  *
  * @example Receive until the peer ends
@@ -50,10 +48,9 @@ const MAX = Number.MAX_SAFE_INTEGER;
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array<ArrayBuffer>> {
-  checkMax(max);
-  const stream = findStream(id);
-  return stream === undefined ? refuse("recv", id) : stream.receiver.receive("recv", max);
+export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recv", arguments[2]);
+  return verbs.recv(verbs.anySocket, id, max);
 }
 
 /**
@@ -68,7 +65,8 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * detached while it is read into takes the bytes along, and every later receive faults `EINVAL`. So does
  * a WebAssembly memory's when that grows, but not the one of its `toResizableBuffer()`.
  *
- * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive.
+ * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive. Limit
+ * its time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for {@linkcode recv}, with the same codes.
  *
@@ -94,10 +92,8 @@ export function recv(id: SocketId, max: number = DEFAULT_MAX): TaskId<Uint8Array
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
-  const into = checkInto(buffer);
-  const stream = findStream(id);
-  if (stream === undefined) return refuse("recvInto", id);
-  return stream.receiver.receive("recvInto", into.length, into);
+  if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
+  return verbs.recvInto(verbs.anySocket, id, buffer);
 }
 
 /**
@@ -129,10 +125,9 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  */
 export function peek(
   id: SocketId,
-  max: number = DEFAULT_MAX,
+  max: number = verbs.RECV_MAX,
 ): Uint8Array<ArrayBuffer> | undefined {
-  checkMax(max);
-  return getStream("peek", id).receiver.peek(max);
+  return verbs.peek(verbs.anySocket, id, max);
 }
 
 /**
@@ -162,20 +157,5 @@ export function peek(
  * ```
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
-  const bytes = toBytes("data", data);
-  getStream("unrecv", id).receiver.unrecv(bytes);
-}
-
-/** How much a receive may give. */
-export function checkMax(max: number): void {
-  checkInteger("max", max, 1, MAX);
-}
-
-/** Where a receive may put it. */
-export function checkInto(buffer: Uint8Array): Uint8Array {
-  const plain = checkBuffer("buffer", buffer);
-  if (plain.length === 0) {
-    throw wrongEmpty("buffer", "at least one byte long", "an empty Uint8Array");
-  }
-  return plain;
+  verbs.unrecv(verbs.anySocket, id, data);
 }

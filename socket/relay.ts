@@ -1,11 +1,19 @@
-import { awaitTask } from "../task/await.ts";
+import { await as awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import { checkId, wrongRange } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
-import { handOver } from "./handover.ts";
-import { findStream, refuse } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
+import {
+  checkId,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  type SocketId,
+  Task,
+  type TaskId,
+  wrongRange,
+} from "../task/core/mod.ts";
+import { handOver } from "./core/handover.ts";
+import { findStream, refuse } from "./core/lookup.ts";
+import type { Stream } from "./core/stream.ts";
 
 /** The most that is held of each direction, in bytes. */
 const CHUNK = 64 * 1024;

@@ -1,19 +1,7 @@
-import type { SocketId, TaskId } from "../task/id.ts";
-import { checkId } from "../task/check.ts";
-import { checkSendOptions, toBytes, toGiven } from "./check.ts";
-import { findStream, refuse } from "./lookup.ts";
-import type { Given } from "./store.ts";
-
-/** What a send may be told besides its data. */
-export interface SendOptions {
-  /**
-   * Whether the data's memory is given up, as to `postMessage`: the whole `ArrayBuffer` is detached at
-   * the call, and serves later receives.
-   *
-   * @default {false}
-   */
-  transfer?: boolean;
-}
+import { refuseOptions } from "./core/check.ts";
+import type { SendOptions } from "./core/types.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import * as verbs from "./core/verbs.ts";
 
 /**
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
@@ -77,32 +65,7 @@ export function send(
   data: Uint8Array | string,
   options?: SendOptions,
 ): TaskId<number> {
-  if (options !== undefined) return sendAs("send", id, data, options);
-  const bytes = toBytes("data", data);
-  const stream = findStream(id);
-  return stream === undefined ? refuse("send", id) : stream.sender.send(bytes, "send");
-}
-
-function sendAs(
-  kind: string,
-  id: SocketId,
-  data: Uint8Array | string,
-  options: SendOptions,
-): TaskId<number> {
-  checkId("id", id);
-  const bytes = toSend(data, options);
-  const stream = findStream(id);
-  return stream === undefined ? refuse(kind, id) : stream.sender.send(bytes, kind);
-}
-
-/** What is sent: with `transfer` the data's memory is ours from now on, whatever comes of the send. */
-export function toSend(
-  data: Uint8Array | string,
-  options: SendOptions | undefined,
-): Uint8Array | Given {
-  if (options === undefined) return toBytes("data", data);
-  checkSendOptions(options);
-  return options.transfer ? toGiven("data", data) : toBytes("data", data);
+  return verbs.send(verbs.anySocket, "send", id, data, options);
 }
 
 /**
@@ -134,10 +97,7 @@ export function write(
   data: Uint8Array | string,
   options?: SendOptions,
 ): TaskId<number> {
-  if (options !== undefined) return sendAs("write", id, data, options);
-  const bytes = toBytes("data", data);
-  const stream = findStream(id);
-  return stream === undefined ? refuse("write", id) : stream.sender.send(bytes, "write");
+  return verbs.send(verbs.anySocket, "write", id, data, options);
 }
 
 /**
@@ -170,6 +130,6 @@ export function write(
  * ```
  */
 export function shutdown(id: SocketId): TaskId<void> {
-  const stream = findStream(id);
-  return stream === undefined ? refuse("shutdown", id) : stream.sender.shutdown();
+  if (arguments.length > 1) refuseOptions("shutdown", arguments[1]);
+  return verbs.shutdown(verbs.anySocket, id);
 }

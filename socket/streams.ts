@@ -1,10 +1,10 @@
-import { awaitTask } from "../task/await.ts";
+import { await as awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { toBytes } from "./check.ts";
-import { handOver } from "./handover.ts";
-import { getStream } from "./lookup.ts";
-import type { Stream } from "./stream.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { toBytes } from "./core/check.ts";
+import { handOver } from "./core/handover.ts";
+import { getStream } from "./core/lookup.ts";
+import type { Stream } from "./core/stream.ts";
 
 /** Both directions of a connection as Web Streams. */
 export interface SocketStreams {

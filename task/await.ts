@@ -1,10 +1,7 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { cancelTask, forgetTask } from "./cancel.ts";
-import { checkBoolean, checkId } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { TaskId, WaitOptions } from "./core/types.ts";
 import {
+  addIdle,
   addWaiter,
   claim,
   COMPLETED,
@@ -12,12 +9,18 @@ import {
   find,
   promiseOf,
   rejectionOf,
+  removeIdle,
   removeWaiter,
   RUNNING,
+  runningCount,
   type Task,
   type Waiter,
-} from "./record.ts";
-import { givenUp } from "./stack.ts";
+} from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
+import { cancelTask, forgetTask } from "./core/work.ts";
+import { checkBoolean, checkId } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
 
 /** How long to wait for a task, and what becomes of it when the wait is given up. */
 export interface AwaitOptions extends WaitOptions {
@@ -85,7 +88,7 @@ const AWAIT_OPTIONS = ["timeout", "signal", "cancel"];
  * [client, peer, server].forEach(socket.close);
  * ```
  */
-export function awaitTask<T>(id: TaskId<T>, options?: AwaitOptions): Promise<T> {
+function awaitTask<T>(id: TaskId<T>, options?: AwaitOptions): Promise<T> {
   if (options !== undefined) checkAwaitOptions(options);
   const task = find(id);
   if (task === undefined) {
@@ -146,3 +149,45 @@ class BoundedAwait<T> implements Waiter {
     cancelTask(this.#task, reason);
   }
 }
+
+/**
+ * Waits until no task is Running. Settled tasks that nobody has claimed do not count; a
+ * spawned function that calls this waits for itself, so give it a `timeout`.
+ *
+ * @param options `timeout` in milliseconds (default: none) and `signal`.
+ * @returns A promise that resolves at the moment the last Running task settles.
+ * @throws {TypeError} If an option has the wrong type or name.
+ * @throws {RangeError} If `timeout` is out of range.
+ *
+ * The promise rejects with {@linkcode TimeoutError} or the signal's reason; all tasks go on.
+ *
+ * @example Wait for everything that was started
+ * ```ts
+ * import { task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ids = [3, 1, 2].map((n) => task.spawn(() => task.sleep(n).then(() => n)));
+ * await task.wait({ timeout: 1000 });
+ * assertEquals(ids.map((id) => task.result(id)), [3, 1, 2]);
+ * ids.forEach(task.forget);
+ * ```
+ */
+export function wait(options: WaitOptions = {}): Promise<void> {
+  checkWaitOptions(options);
+  if (runningCount() === 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const idle = () => {
+      bound.disarm();
+      resolve();
+    };
+    const expired = (reason: unknown) => {
+      removeIdle(idle);
+      resolve(givenUp(reason));
+    };
+    const bound = new Bound({ expired }, "wait for all tasks", options);
+    addIdle(idle);
+    bound.arm();
+  });
+}
+
+export { awaitTask as await };

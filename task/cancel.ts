@@ -1,9 +1,8 @@
-import { checkId } from "./check.ts";
-import { CancelledError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { DeferredFault, drop, fault, find, RUNNING, type Task } from "./record.ts";
-import { releaseSleeps } from "./sleepers.ts";
+import { cancelTask, forgetTask } from "./core/work.ts";
+import { checkId } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { TaskId } from "./core/types.ts";
+import { drop, find, RUNNING } from "./core/record.ts";
 
 /**
  * Cancels a Running task: when the call returns it is Faulted with a
@@ -45,17 +44,6 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
   return true;
 }
 
-/** Cancels a task that is Running. */
-export function cancelTask(task: Task, reason: unknown): void {
-  task.queue?.remove(task);
-  task.owner?.cancelled(task);
-  releaseSleeps(task);
-  fault(
-    task,
-    new DeferredFault(({ id, kind }) => new CancelledError(id, kind, reason)),
-  );
-}
-
 /**
  * Declares that nobody will claim a task: it is dropped when it settles, or now if it has,
  * and its fault is ignored. Received bytes are dropped with it and an accepted connection is
@@ -85,10 +73,4 @@ export function forget(id: TaskId): void {
   markSeen(task);
   if (task.state === RUNNING) forgetTask(task);
   else drop(task);
-}
-
-/** Has a Running task dropped when it settles. */
-export function forgetTask(task: Task): void {
-  task.forgotten = true;
-  task.entry?.leave();
 }

@@ -5,29 +5,18 @@
  * directly; a receiver that takes a value makes room for the first waiting sender. Whoever
  * waits is a link in a queue, so giving up in the middle costs constant time and takes nothing.
  */
-import { Bound } from "./bound.ts";
-import { checkOptions, checkSignal, wrongRange, wrongType } from "./check.ts";
-import { ChannelClosedError } from "./errors.ts";
-import { Fifo } from "./fifo.ts";
-import { type Link, Queue } from "./queue.ts";
+import { CLOSED, forSelect, type Taker } from "./core/takers.ts";
+import { Bound } from "./core/bound.ts";
+import { checkOptions, checkSignal, wrongRange, wrongType } from "./core/check.ts";
+import { ChannelClosedError } from "./core/errors.ts";
+import { Fifo } from "./core/fifo.ts";
+import { type Link, Queue } from "./core/queue.ts";
 
 /** How a wait on a channel ends early. */
 export interface ChannelWaitOptions {
   /** Leaves the queue and rejects with the signal's reason when it aborts. */
   signal?: AbortSignal;
 }
-
-/** What a receiver is handed when there is nothing more to come. */
-export const CLOSED: unique symbol = Symbol("closed");
-
-/** Somebody who waits for a value: a `recv`, or one source of a `select`. */
-export interface Receiver extends Link<Receiver> {
-  receive(value: unknown): void;
-}
-
-/** For `select` alone: whether a receive needs no waiting, and the queue to wait in. */
-export let isReady: (channel: Channel<unknown>) => boolean;
-export let receiversOf: (channel: Channel<unknown>) => Queue<Receiver>;
 
 /**
  * Hands values from senders to receivers.
@@ -65,13 +54,13 @@ export class Channel<T> implements AsyncIterable<T> {
   /** How many values fit, 0 if unbounded. */
   readonly capacity: number;
   readonly #values: Fifo<T> = new Fifo();
-  readonly #senders: Queue<Sender<T>> = new Queue();
-  readonly #receivers: Queue<Receiver> = new Queue();
+  readonly #givers: Queue<Giver<T>> = new Queue();
+  readonly #takers: Queue<Taker> = new Queue();
   #closed = false;
 
   static {
-    isReady = (channel) => channel.#values.size > 0 || channel.#closed;
-    receiversOf = (channel) => channel.#receivers;
+    forSelect.isReady = (channel) => channel.#values.size > 0 || channel.#closed;
+    forSelect.takersOf = (channel) => channel.#takers;
   }
 
   /**
@@ -107,7 +96,7 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.#closed) return Promise.reject(new ChannelClosedError(value));
     if (this.trySend(value)) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#senders.push(new Sender(value, resolve, reject, options));
+      this.#givers.push(new Giver(value, resolve, reject, options));
     });
   }
 
@@ -119,8 +108,8 @@ export class Channel<T> implements AsyncIterable<T> {
    */
   trySend(value: T): boolean {
     if (this.#closed) return false;
-    const receiver = this.#receivers.shift();
-    if (receiver !== undefined) receiver.receive(value);
+    const taker = this.#takers.shift();
+    if (taker !== undefined) taker.receive(value);
     else if (this.#full) return false;
     else this.#values.push(value);
     return true;
@@ -146,19 +135,17 @@ export class Channel<T> implements AsyncIterable<T> {
   tryRecv(): [true, T] | [false, undefined] {
     if (this.#values.size === 0) return [false, undefined];
     const value = this.#values.shift();
-    const sender = this.#senders.shift();
-    if (sender !== undefined) this.#values.push(sender.accept());
+    const giver = this.#givers.shift();
+    if (giver !== undefined) this.#values.push(giver.accept());
     return [true, value];
   }
 
   /** Closes the channel for sending and wakes every waiter. Closing again changes nothing. */
   close(): void {
     this.#closed = true;
-    for (let sender; (sender = this.#senders.shift()) !== undefined;) sender.refuse();
+    for (let giver; (giver = this.#givers.shift()) !== undefined;) giver.refuse();
     // A select that receives CLOSED leaves this queue with all its arms, not only the first.
-    for (let receiver; (receiver = this.#receivers.shift()) !== undefined;) {
-      receiver.receive(CLOSED);
-    }
+    for (let taker; (taker = this.#takers.shift()) !== undefined;) taker.receive(CLOSED);
   }
 
   /**
@@ -195,7 +182,7 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.#closed) return Promise.resolve(end);
     return new Promise((resolve, reject) => {
       const take = (value: unknown) => resolve(value === CLOSED ? end : value as T);
-      this.#receivers.push(new Recv(take, reject, options));
+      this.#takers.push(new Recv(take, reject, options));
     });
   }
 }
@@ -238,10 +225,10 @@ function checkAborted(options: ChannelWaitOptions | undefined): boolean {
   return options.signal.aborted;
 }
 
-class Recv implements Receiver {
-  prev: Receiver | undefined = undefined;
-  next: Receiver | undefined = undefined;
-  queue: Queue<Receiver> | undefined = undefined;
+class Recv implements Taker {
+  prev: Taker | undefined = undefined;
+  next: Taker | undefined = undefined;
+  queue: Queue<Taker> | undefined = undefined;
   readonly #take: (value: unknown) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #bound: Bound | undefined;
@@ -268,10 +255,10 @@ class Recv implements Receiver {
   }
 }
 
-class Sender<T> implements Link<Sender<T>> {
-  prev: Sender<T> | undefined = undefined;
-  next: Sender<T> | undefined = undefined;
-  queue: Queue<Sender<T>> | undefined = undefined;
+class Giver<T> implements Link<Giver<T>> {
+  prev: Giver<T> | undefined = undefined;
+  next: Giver<T> | undefined = undefined;
+  queue: Queue<Giver<T>> | undefined = undefined;
   readonly #value: T;
   readonly #resolve: () => void;
   readonly #reject: (reason: unknown) => void;

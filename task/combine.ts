@@ -1,7 +1,7 @@
-import { checkId, wrongEmpty, wrongType } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
+import type { AnyTask, ResultOf, TaskId } from "./core/types.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
 import {
   addWaiter,
   claim,
@@ -14,15 +14,8 @@ import {
   RUNNING,
   type Task,
   type Waiter,
-} from "./record.ts";
-import { capture, rejection } from "./stack.ts";
-
-/** A task of whatever result. */
-// deno-lint-ignore no-explicit-any -- a TaskId<unknown> would lose the result's type
-export type AnyTask = TaskId<any>;
-
-/** What a task gives. */
-export type ResultOf<S> = S extends TaskId<infer T> ? T : never;
+} from "./core/record.ts";
+import { capture, rejection } from "./core/stack.ts";
 
 /** Which task of several won, and with what. */
 export interface Winner<T = unknown> {

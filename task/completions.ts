@@ -6,7 +6,7 @@
  * entry moves to the end of the list of the ready, in constant time, and so a frame costs what has
  * settled and not what is watched.
  *
- * The task itself stays where every settled task is, on a shelf (see `record.ts`): its listener's or
+ * The task itself stays where every settled task is, on a shelf (see `core/record.ts`): its listener's or
  * its connection's, which closes or releases it as if there were no queue, or on one that is not
  * bounded. Whatever takes the task out of the table (a take, an await, a forget, its
  * listener's close) makes the entry leave: no rule of this file is needed for any of them.
@@ -14,16 +14,23 @@
  * The queue stops being empty when an entry joins an empty list. That wakes every `wait`, and has
  * `onready` called once in a microtask, so that no callback runs in the midst of settling.
  */
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { checkFunction, checkId } from "./check.ts";
-import type { AnyTask } from "./combine.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { type Link, Queue } from "./queue.ts";
-import { claim, drop, enter, type Entry, find, type Task, withdraw } from "./record.ts";
-import { capture, givenUp, rejection } from "./stack.ts";
-import { type Outcome, outcomeOf } from "./take.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { AnyTask, Outcome, TaskId, WaitOptions } from "./core/types.ts";
+import { checkFunction, checkId } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import { type Link, Queue } from "./core/queue.ts";
+import {
+  claim,
+  drop,
+  enter,
+  type Entry,
+  find,
+  outcomeOf,
+  type Task,
+  withdraw,
+} from "./core/record.ts";
+import { capture, givenUp, rejection } from "./core/stack.ts";
 
 /**
  * Makes a queue of completions.

@@ -40,23 +40,27 @@
  *
  * @module
  */
-export type { SocketId, TaskId } from "./id.ts";
-export { type AwaitOptions, awaitTask as await } from "./await.ts";
-export { type Outcome, take } from "./take.ts";
-export { settled } from "./settled.ts";
-export { CompletionQueue, completions } from "./completions.ts";
-export { error, result, status, type TaskStatus } from "./status.ts";
-export { busy, inspect, list, type TaskRecord } from "./inspect.ts";
-export { wait } from "./wait.ts";
-export { cancel, forget } from "./cancel.ts";
-export { spawn } from "./spawn.ts";
-export { after } from "./after.ts";
-export { interval, sleep, type SleepOptions, timer } from "./clock.ts";
-export { all, any, type AnyTask, race, type ResultOf, type Winner } from "./combine.ts";
-export { Channel, channel, type ChannelWaitOptions } from "./channel.ts";
-export { select, type Selected, type Source, type SourceValue } from "./select.ts";
-export { Mutex, mutex } from "./mutex.ts";
-export { setUnclaimedLimit } from "./record.ts";
-export { setFaultHandler, type UnseenFaultHandler } from "./faults.ts";
-export type { WaitOptions } from "./bound.ts";
-export { CancelledError, ChannelClosedError, TimeoutError, UnknownTaskError } from "./errors.ts";
+export * from "./core/types.ts"; // TaskId, SocketId, WaitOptions, Outcome …
+export * from "./core/errors.ts"; // CancelledError, TimeoutError, UnknownTaskError, ChannelClosedError
+
+// One task: waiting for it, looking at it, giving it up.
+export * from "./await.ts"; // await, wait
+export * from "./take.ts";
+export * from "./inspect.ts"; // status, result, error, list, inspect, busy
+export * from "./cancel.ts"; // cancel, forget
+
+// Making tasks.
+export * from "./spawn.ts";
+export * from "./clock.ts"; // after, sleep, timer, interval
+
+// Several tasks.
+export * from "./combine.ts"; // all, any, race
+export * from "./settled.ts";
+export * from "./select.ts";
+export * from "./completions.ts"; // completions, CompletionQueue
+
+// Between tasks.
+export * from "./channel.ts"; // channel, Channel
+export * from "./mutex.ts"; // mutex, Mutex
+
+export * from "./settings.ts"; // setUnclaimedLimit, setFaultHandler

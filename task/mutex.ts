@@ -1,8 +1,9 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { checkFunction, checkTimeout } from "./check.ts";
-import { TimeoutError } from "./errors.ts";
-import { type Link, Queue } from "./queue.ts";
-import { givenUp } from "./stack.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { WaitOptions } from "./core/types.ts";
+import { checkFunction, checkTimeout } from "./core/check.ts";
+import { TimeoutError } from "./core/errors.ts";
+import { type Link, Queue } from "./core/queue.ts";
+import { givenUp } from "./core/stack.ts";
 
 /**
  * Lets one holder at a time past.

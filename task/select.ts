@@ -1,10 +1,11 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { Channel, CLOSED, isReady, type Receiver, receiversOf } from "./channel.ts";
-import { checkId, wrongEmpty, wrongType } from "./check.ts";
-import { UnknownTaskError } from "./errors.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import type { Queue } from "./queue.ts";
+import { CLOSED, forSelect, type Taker } from "./core/takers.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { TaskId, WaitOptions } from "./core/types.ts";
+import { Channel } from "./channel.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { UnknownTaskError } from "./core/errors.ts";
+import { markSeen } from "./core/unseen.ts";
+import type { Queue } from "./core/queue.ts";
 import {
   addWaiter,
   claim,
@@ -15,8 +16,8 @@ import {
   RUNNING,
   Task,
   type Waiter,
-} from "./record.ts";
-import { givenUp } from "./stack.ts";
+} from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /** What {@linkcode select} can wait for: a task, or a value from a channel. */
 // deno-lint-ignore no-explicit-any -- a Channel<T> is no Channel<unknown>: it also takes a T
@@ -118,7 +119,9 @@ class Selection {
     for (let index = 0; index < this.#found.length; index++) {
       const source = this.#found[index];
       if (source instanceof Task) markSeen(source);
-      if (source instanceof Task ? source.state !== RUNNING : isReady(source)) ready.push(index);
+      if (source instanceof Task ? source.state !== RUNNING : forSelect.isReady(source)) {
+        ready.push(index);
+      }
     }
     if (ready.length > 0) return this.#take(ready[Math.floor(Math.random() * ready.length)]);
     this.#arms = this.#found.map((source, index) => new Arm(this, index, source));
@@ -161,10 +164,10 @@ class Selection {
 }
 
 /** The wait at one source. */
-class Arm implements Waiter, Receiver {
-  prev: Receiver | undefined = undefined;
-  next: Receiver | undefined = undefined;
-  queue: Queue<Receiver> | undefined = undefined;
+class Arm implements Waiter, Taker {
+  prev: Taker | undefined = undefined;
+  next: Taker | undefined = undefined;
+  queue: Queue<Taker> | undefined = undefined;
   readonly #selection: Selection;
   readonly #index: number;
   readonly #source: Found;
@@ -174,7 +177,7 @@ class Arm implements Waiter, Receiver {
     this.#index = index;
     this.#source = source;
     if (source instanceof Task) addWaiter(source, this);
-    else receiversOf(source).push(this);
+    else forSelect.takersOf(source).push(this);
   }
 
   settled(task: Task): boolean {

@@ -1,10 +1,9 @@
-import { Bound, checkWaitOptions, type WaitOptions } from "./bound.ts";
-import { checkId, wrongRange, wrongType } from "./check.ts";
-import type { AnyTask } from "./combine.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./record.ts";
-import { givenUp } from "./stack.ts";
+import { Bound, checkWaitOptions } from "./core/bound.ts";
+import type { AnyTask, TaskId, WaitOptions } from "./core/types.ts";
+import { checkId, wrongRange, wrongType } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
+import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./core/record.ts";
+import { givenUp } from "./core/stack.ts";
 
 /**
  * Waits until at least one of several tasks is not Running, and claims nothing: who is told takes

@@ -1,8 +1,7 @@
-import { checkFunction, wrongType } from "./check.ts";
-import { noteUnseen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { complete, fault, isAwaited, RUNNING, Task } from "./record.ts";
-import { callFor } from "./sleepers.ts";
+import { start } from "./core/work.ts";
+import { checkFunction, wrongType } from "./core/check.ts";
+import type { TaskId } from "./core/types.ts";
+import { Task } from "./core/record.ts";
 
 /**
  * Runs a function as a task: soon, never inside this call. What it returns, or what the
@@ -51,35 +50,4 @@ export function spawn<A extends unknown[] | [], T>(
   const task = new Task("spawn", 0, undefined);
   start(task, fn, args);
   return task.id;
-}
-
-/** Runs a function, soon, to settle a task. */
-export function start<A extends unknown[]>(
-  task: Task,
-  fn: (...args: A) => unknown,
-  args: A,
-): void {
-  queueMicrotask(() => {
-    if (task.state === RUNNING) run(task, fn, args);
-  });
-}
-
-async function run<A extends unknown[]>(
-  task: Task,
-  fn: (...args: A) => unknown,
-  args: A,
-): Promise<void> {
-  try {
-    complete(task, await callFor(task, fn, args));
-  } catch (error) {
-    faultUnseen(task, error);
-  }
-}
-
-/** Faults a task that works in the background, so that its fault does not go unnoticed. */
-export function faultUnseen(task: Task, error: unknown): void {
-  if (task.state !== RUNNING) return;
-  const awaited = isAwaited(task);
-  fault(task, error, false);
-  if (!awaited && !task.forgotten) noteUnseen(task);
 }

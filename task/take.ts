@@ -1,31 +1,7 @@
-import { checkId } from "./check.ts";
-import { markSeen } from "./faults.ts";
-import type { TaskId } from "./id.ts";
-import { claim, COMPLETED, errorOf, find, RUNNING, type Task } from "./record.ts";
-import type { Above } from "./stack.ts";
-
-/**
- * What a task came to: its result, or its fault.
- *
- * @typeParam T What the task gives.
- */
-export type Outcome<T = unknown> =
-  | {
-    /** The task. It is claimed, so the ID is Unknown now. */
-    readonly id: TaskId<T>;
-    /** How it settled. */
-    readonly status: "Completed";
-    /** Its result. */
-    readonly value: T;
-  }
-  | {
-    /** The task. It is claimed, so the ID is Unknown now. */
-    readonly id: TaskId<T>;
-    /** How it settled. */
-    readonly status: "Faulted";
-    /** Its fault: a `SocketError`, a {@linkcode CancelledError}, whatever a spawned function threw. */
-    readonly error: unknown;
-  };
+import { claim, find, outcomeOf, RUNNING } from "./core/record.ts";
+import type { Outcome, TaskId } from "./core/types.ts";
+import { checkId } from "./core/check.ts";
+import { markSeen } from "./core/unseen.ts";
 
 /**
  * Claims what a task came to, without waiting and without a promise: for hosts that poll.
@@ -68,11 +44,4 @@ export function take<T>(id: TaskId<T>): Outcome<T> | undefined {
   if (task.unseen) markSeen(task);
   claim(task);
   return outcomeOf<T>(task, take);
-}
-
-/** What a task that has settled came to. */
-export function outcomeOf<T>(task: Task, above: Above): Outcome<T> {
-  return task.state === COMPLETED
-    ? { id: task.id, status: "Completed", value: task.value as T }
-    : { id: task.id, status: "Faulted", error: errorOf(task, above) };
 }

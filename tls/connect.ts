@@ -1,13 +1,14 @@
-import { awaitTask } from "../task/await.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { checkRemoteHost, checkRemotePort } from "../socket/check.ts";
-import { dial } from "../socket/dial.ts";
-import type { Address } from "../socket/error.ts";
-import { openTcp } from "../socket/tcp.ts";
-import { secureClient } from "./backend.ts";
-import { TlsError } from "./codes.ts";
-import { checkServerName, withoutBrackets } from "./names.ts";
-import { checkClient, type ClientPlan, type TlsClientOptions } from "./options.ts";
+import { await as awaitTask } from "../task/await.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { checkRemoteHost, checkRemotePort } from "../socket/core/check.ts";
+import { dial } from "../socket/core/dial.ts";
+import type { Address } from "../socket/core/types.ts";
+import { openTcp } from "../socket/core/tcp.ts";
+import { secureClient } from "./core/backend.ts";
+import { TlsError } from "./core/codes.ts";
+import { checkServerName, withoutBrackets } from "./core/names.ts";
+import { checkClient, type ClientPlan } from "./core/plan.ts";
+import type { TlsClientOptions } from "./core/types.ts";
 
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.

@@ -1,11 +1,12 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
-import { getStream } from "../socket/lookup.ts";
-import type { TlsInfo, TlsSession } from "./session.ts";
+import { checkId, type SocketId } from "../task/core/mod.ts";
+import { getStream } from "../socket/core/lookup.ts";
+import type { TlsInfo } from "./core/types.ts";
+import type { TlsSession } from "./core/session.ts";
 
 /**
- * What is known of an encrypted connection. Deno's own TLS does not tell the protocol version and the
- * cipher, nor a server the name its client asked for: these are `null` then.
+ * What is known of an encrypted connection. Deno's own TLS, that of most clients and of `native`
+ * servers, does not tell the protocol version and the cipher, nor a server the name its client asked
+ * for: these are `null` then.
  *
  * @param id An encrypted connection.
  * @returns Protocol, cipher, application protocol, server name, the peer's certificate.

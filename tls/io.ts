@@ -2,24 +2,48 @@
  * The calls of `socket` for encrypted connections only. They go through the same stream: all they add
  * is the question whether it is encrypted, so that nothing goes out in clear by mistake.
  */
-import { checkId } from "../task/check.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { toBytes } from "../socket/check.ts";
-import * as accepting from "../socket/accept.ts";
-import type { SocketError } from "../socket/error.ts";
-import * as framing from "../socket/framing.ts";
-import { faulted, findListener, findStream } from "../socket/lookup.ts";
-import * as receiving from "../socket/recv.ts";
-import * as sending from "../socket/send.ts";
-import * as finishing from "../socket/finish.ts";
-import * as serving from "../socket/serve.ts";
+import type { SocketId, TaskId } from "../task/core/mod.ts";
+import type {
+  FinishOptions,
+  Handler,
+  SendOptions,
+  ServeOptions,
+  UntilOptions,
+} from "../socket/core/types.ts";
+import { refuseOptions } from "../socket/core/check.ts";
+import { findListener, findStream, noSuch } from "../socket/core/lookup.ts";
+import * as verbs from "../socket/core/verbs.ts";
+
+/** Encrypted connections, and listeners whose connections are; what else is wrong is as for any socket. */
+const encrypted: verbs.Finder = {
+  stream(id) {
+    const stream = findStream(id);
+    return stream?.tls ? stream : undefined;
+  },
+  listener(id) {
+    const listener = findListener(id);
+    return listener?.acceptor.tls ? listener : undefined;
+  },
+  objection(op, id) {
+    const stream = findStream(id);
+    if (stream !== undefined && !stream.tls) {
+      return stream.fail("EPROTO", op, "connection is not encrypted");
+    }
+    const listener = findListener(id);
+    if (listener !== undefined && !listener.acceptor.tls) {
+      return listener.fail("EPROTO", op, "listener is not encrypted");
+    }
+    return noSuch(op, id);
+  },
+};
 
 /**
  * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by the
  * listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no other. It is
  * dropped, and counted in `inspect`.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. Limit its
+ * time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.accept`.
  *
@@ -42,8 +66,8 @@ import * as serving from "../socket/serve.ts";
  * ```
  */
 export function accept(server: SocketId): TaskId<SocketId> {
-  const objection = objectionTo("accept", server, "server");
-  return objection === undefined ? accepting.accept(server) : faulted("accept", server, objection);
+  if (arguments.length > 1) refuseOptions("accept", arguments[1]);
+  return verbs.accept(encrypted, server);
 }
 
 /**
@@ -70,15 +94,14 @@ export function accept(server: SocketId): TaskId<SocketId> {
  * ```
  */
 export function hasconnection(server: SocketId): boolean {
-  const objection = objectionTo("hasconnection", server, "server");
-  if (objection !== undefined) throw objection;
-  return accepting.hasconnection(server);
+  return verbs.hasconnection(encrypted, server);
 }
 
 /**
  * Receives bytes: as `socket.recv`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recv`.
+ * Cancel safety: loses nothing, as `socket.recv`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recv`, with the codes of TLS besides:
@@ -105,17 +128,16 @@ export function hasconnection(server: SocketId): boolean {
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>> {
-  const objection = objectionTo("recv", id);
-  if (objection === undefined) return receiving.recv(id, max);
-  if (max !== undefined) receiving.checkMax(max);
-  return faulted("recv", id, objection);
+export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Array<ArrayBuffer>> {
+  if (arguments.length > 2) refuseOptions("recv", arguments[2]);
+  return verbs.recv(encrypted, id, max);
 }
 
 /**
  * Receives bytes into the caller's buffer: as `socket.recvInto`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvInto`.
+ * Cancel safety: loses nothing, as `socket.recvInto`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvInto`, with the codes of TLS besides:
@@ -143,16 +165,15 @@ export function recv(id: SocketId, max?: number): TaskId<Uint8Array<ArrayBuffer>
  * ```
  */
 export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
-  const objection = objectionTo("recvInto", id);
-  if (objection === undefined) return receiving.recvInto(id, buffer);
-  receiving.checkInto(buffer);
-  return faulted("recvInto", id, objection);
+  if (arguments.length > 2) refuseOptions("recvInto", arguments[2]);
+  return verbs.recvInto(encrypted, id, buffer);
 }
 
 /**
  * Receives exactly so many bytes: as `socket.recvExact`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvExact`.
+ * Cancel safety: loses nothing, as `socket.recvExact`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvExact`, with the codes of TLS besides:
@@ -180,16 +201,15 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * ```
  */
 export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffer>> {
-  const objection = objectionTo("recvExact", id);
-  if (objection === undefined) return framing.recvExact(id, n);
-  framing.checkCount(n);
-  return faulted("recvExact", id, objection);
+  if (arguments.length > 2) refuseOptions("recvExact", arguments[2]);
+  return verbs.recvExact(encrypted, id, n);
 }
 
 /**
  * Receives through a delimiter: as `socket.recvUntil`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvUntil`.
+ * Cancel safety: loses nothing, as `socket.recvUntil`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvUntil`, with the codes of TLS besides:
@@ -220,19 +240,16 @@ export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffe
 export function recvUntil(
   id: SocketId,
   delimiter: Uint8Array | string,
-  options?: framing.UntilOptions,
+  options: UntilOptions = {},
 ): TaskId<Uint8Array<ArrayBuffer>> {
-  const objection = objectionTo("recvUntil", id);
-  if (objection === undefined) return framing.recvUntil(id, delimiter, options);
-  framing.checkDelimiter(delimiter);
-  if (options !== undefined) framing.checkUntilOptions(options);
-  return faulted("recvUntil", id, objection);
+  return verbs.recvUntil(encrypted, id, delimiter, options);
 }
 
 /**
  * Receives a line of text: as `socket.recvLine`, from an encrypted connection only.
  *
- * Cancel safety: loses nothing, as `socket.recvLine`.
+ * Cancel safety: loses nothing, as `socket.recvLine`. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
  * received or sent in clear by mistake; otherwise as `socket.recvLine`, with the codes of TLS besides:
@@ -259,11 +276,157 @@ export function recvUntil(
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<string | null> {
-  const objection = objectionTo("recvLine", id);
-  if (objection === undefined) return framing.recvLine(id, options);
-  if (options !== undefined) framing.checkUntilOptions(options);
-  return faulted("recvLine", id, objection);
+export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<string | null> {
+  return verbs.recvLine(encrypted, id, options);
+}
+
+/**
+ * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only. A
+ * connection is ready when bytes are decrypted, a listener when a handshake is finished.
+ *
+ * Cancel safety: loses nothing, since it takes nothing. Limit its time with
+ * `task.await(id, { timeout, cancel: true })`.
+ *
+ * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted, otherwise
+ * as `socket.ready`; a stream that was cut or tampered with completes it, and the next recv tells.
+ *
+ * @param id An encrypted connection or a TLS listener.
+ * @returns The task; its result is nothing.
+ * @throws {TypeError} If an argument has the wrong type.
+ *
+ * @example Wait without taking
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * await task.await(tls.ready(client));
+ * assertEquals(tls.peek(client)?.length, 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function ready(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("ready", arguments[1]);
+  return verbs.ready(encrypted, id);
+}
+
+/**
+ * Accepts connections whose handshake is finished, for `for await`: as `socket.connections`.
+ *
+ * Cancel safety: leaving the loop cancels the accept that is pending and loses nothing.
+ *
+ * State: of a TLS listener; the loop ends when it is closed. Throws `EPROTO` if it is a plain one,
+ * otherwise as `socket.connections`.
+ *
+ * @param server A TLS listener.
+ * @returns The connections. They are the caller's to close.
+ * @throws {TypeError} If `server` is not an integer.
+ *
+ * @example One client
+ * ```ts
+ * import { tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const [ip, port] = tls.getlocal(server);
+ * const connecting = tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * for await (const id of tls.connections(server)) {
+ *   assertEquals(tls.getside(id), "server");
+ *   tls.close(id);
+ *   tls.close(server);
+ * }
+ * tls.close(await connecting);
+ * ```
+ */
+export function connections(server: SocketId): AsyncIterableIterator<SocketId, undefined> {
+  return verbs.connections(encrypted, server);
+}
+
+/**
+ * Receives until the end of the stream, for `for await`: as `socket.chunks`, from an encrypted connection
+ * only.
+ *
+ * Cancel safety: leaving the loop cancels the recv that is pending and loses nothing.
+ *
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
+ * was cut without close_notify, otherwise as `socket.chunks`.
+ *
+ * @param id An encrypted connection.
+ * @param max The most bytes to give at once, from 1. Default: 4096.
+ * @returns The bytes, never none.
+ * @throws {TypeError} If an argument has the wrong type.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Count what comes
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(peer, "hello");
+ * tls.shutdown(peer);
+ * let count = 0;
+ * for await (const data of tls.chunks(client)) count += data.length;
+ * assertEquals(count, 5);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function chunks(
+  id: SocketId,
+  max: number = verbs.RECV_MAX,
+): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
+  return verbs.chunks(encrypted, id, max);
+}
+
+/**
+ * Receives lines of text until the end of the stream, for `for await`: as `socket.lines`, from an
+ * encrypted connection only.
+ *
+ * Cancel safety: leaving the loop cancels the receive that is pending and loses nothing.
+ *
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
+ * was cut without close_notify, otherwise as `socket.lines`.
+ *
+ * @param id An encrypted connection.
+ * @param options `max`: the longest line in bytes. Default: 65536.
+ * @returns The lines, without `\n` or `\r\n`.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Commands
+ * ```ts
+ * import { task, tls } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = tls.tcpserver("127.0.0.1", 0);
+ * const accepting = tls.accept(server);
+ * const [ip, port] = tls.getlocal(server);
+ * const client = await tls.tcpconnect(ip, port, "localhost", { ca: tls.certificate(server) });
+ * const peer = await task.await(accepting);
+ * tls.send(client, "HELO\r\nQUIT\r\n");
+ * const commands: string[] = [];
+ * for await (const line of tls.lines(peer)) {
+ *   commands.push(line);
+ *   if (line === "QUIT") break;
+ * }
+ * assertEquals(commands, ["HELO", "QUIT"]);
+ * [client, peer, server].forEach(tls.close);
+ * ```
+ */
+export function lines(
+  id: SocketId,
+  options: UntilOptions = {},
+): AsyncIterableIterator<string, undefined> {
+  return verbs.lines(encrypted, id, options);
 }
 
 /**
@@ -291,11 +454,11 @@ export function recvLine(id: SocketId, options?: framing.UntilOptions): TaskId<s
  * [client, peer, server].forEach(tls.close);
  * ```
  */
-export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | undefined {
-  const objection = objectionTo("peek", id);
-  if (objection === undefined) return receiving.peek(id, max);
-  if (max !== undefined) receiving.checkMax(max);
-  throw objection;
+export function peek(
+  id: SocketId,
+  max: number = verbs.RECV_MAX,
+): Uint8Array<ArrayBuffer> | undefined {
+  return verbs.peek(encrypted, id, max);
 }
 
 /**
@@ -323,10 +486,7 @@ export function peek(id: SocketId, max?: number): Uint8Array<ArrayBuffer> | unde
  * ```
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
-  const objection = objectionTo("unrecv", id);
-  if (objection === undefined) return receiving.unrecv(id, data);
-  toBytes("data", data);
-  throw objection;
+  verbs.unrecv(encrypted, id, data);
 }
 
 /**
@@ -360,12 +520,9 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
 export function send(
   id: SocketId,
   data: Uint8Array | string,
-  options?: sending.SendOptions,
+  options?: SendOptions,
 ): TaskId<number> {
-  const objection = objectionTo("send", id);
-  if (objection === undefined) return sending.send(id, data, options);
-  sending.toSend(data, options);
-  return faulted("send", id, objection);
+  return verbs.send(encrypted, "send", id, data, options);
 }
 
 /**
@@ -399,12 +556,9 @@ export function send(
 export function write(
   id: SocketId,
   data: Uint8Array | string,
-  options?: sending.SendOptions,
+  options?: SendOptions,
 ): TaskId<number> {
-  const objection = objectionTo("write", id);
-  if (objection === undefined) return sending.write(id, data, options);
-  sending.toSend(data, options);
-  return faulted("write", id, objection);
+  return verbs.send(encrypted, "write", id, data, options);
 }
 
 /**
@@ -436,8 +590,8 @@ export function write(
  * ```
  */
 export function shutdown(id: SocketId): TaskId<void> {
-  const objection = objectionTo("shutdown", id);
-  return objection === undefined ? sending.shutdown(id) : faulted("shutdown", id, objection);
+  if (arguments.length > 1) refuseOptions("shutdown", arguments[1]);
+  return verbs.shutdown(encrypted, id);
 }
 
 /**
@@ -472,10 +626,8 @@ export function shutdown(id: SocketId): TaskId<void> {
  * tls.close(server);
  * ```
  */
-export function finish(id: SocketId, options: finishing.FinishOptions = {}): TaskId<void> {
-  finishing.checkFinish(options);
-  const objection = objectionTo("finish", id);
-  return objection === undefined ? finishing.finish(id, options) : faulted("finish", id, objection);
+export function finish(id: SocketId, options: FinishOptions = {}): TaskId<void> {
+  return verbs.finish(encrypted, id, options);
 }
 
 /**
@@ -512,23 +664,8 @@ export function finish(id: SocketId, options: finishing.FinishOptions = {}): Tas
  */
 export function serve(
   server: SocketId,
-  handler: serving.Handler,
-  options?: serving.ServeOptions,
+  handler: Handler,
+  options: ServeOptions = {},
 ): TaskId<void> {
-  const objection = objectionTo("serve", server, "server");
-  if (objection === undefined) return serving.serve(server, handler, options);
-  serving.checkServe(handler, options ?? {});
-  return faulted("serve", server, objection);
-}
-
-/** Why a call may not touch a socket; what is wrong with an ID is for `socket` to say. */
-function objectionTo(op: string, id: SocketId, name = "id"): SocketError | undefined {
-  checkId(name, id);
-  const stream = findStream(id);
-  if (stream !== undefined) {
-    return stream.tls ? undefined : stream.fail("EPROTO", op, "connection is not encrypted");
-  }
-  const listener = findListener(id);
-  if (listener === undefined || listener.acceptor.tls) return undefined;
-  return listener.fail("EPROTO", op, "listener is not encrypted");
+  return verbs.serve(encrypted, server, handler, options);
 }

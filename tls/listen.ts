@@ -1,14 +1,13 @@
-import { checkId } from "../task/check.ts";
-import type { SocketId } from "../task/id.ts";
-import { checkHost, checkPort } from "../socket/check.ts";
-import { Listener } from "../socket/listener.ts";
-import { getListener } from "../socket/lookup.ts";
-import { TlsAcceptor } from "./acceptor.ts";
-import { openSource } from "./backend.ts";
-import { type CheckedPair, checkPair } from "./certificate.ts";
-import { parseDnsName, parseIp } from "./names.ts";
-import { checkPairs, checkServer, LISTENER, type TlsListenOptions } from "./options.ts";
-import type { CertificatePair } from "./x509.ts";
+import { checkId, type SocketId } from "../task/core/mod.ts";
+import { checkHost, checkPort } from "../socket/core/check.ts";
+import { Listener } from "../socket/core/listener.ts";
+import { getListener } from "../socket/core/lookup.ts";
+import { TlsAcceptor } from "./core/acceptor.ts";
+import { openSource } from "./core/backend.ts";
+import { type CheckedPair, checkPair } from "./core/certificate.ts";
+import { parseDnsName, parseIp } from "./core/names.ts";
+import { checkPairs, checkServer, LISTENER } from "./core/plan.ts";
+import type { CertificatePair, TlsListenOptions } from "./core/types.ts";
 import { selfsigned } from "./selfsigned.ts";
 
 /**

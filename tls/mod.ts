@@ -8,9 +8,20 @@
  * Servers are verified, with the authorities that Deno trusts (its own list; the system's if the
  * environment says `DENO_TLS_CA_STORE=system`) and those in `ca`. TLS 1.2 and 1.3.
  *
+ * Every listener is complete: it chooses among certificates by the name that the client asks for,
+ * replaces them while it listens, verifies clients' certificates, and is rid of clients that do not
+ * finish their handshake, at `handshakeTimeout` at the latest; one that has not begun it costs a small
+ * buffer. That is the work of `node:tls`. `native: true` asks for Deno's own TLS instead, which takes
+ * about half the CPU time and can do none of this.
+ *
+ * With `requestCert`, a connection is given to the program only if its client's certificate was
+ * verified by this very listener (of `starttls`: with this very `ca`), in this handshake or in the one
+ * that a resumed session goes back to, and is still in date.
+ *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |
+ * | `accept`, `connections`, `hasconnection`, `serve`, `ready` | `EPROTO` | as in `socket` |
  * | `starttls` | → encrypted, or `EBUSY` while something is pending | `EISCONN` |
  * | `info` | `EPROTO` | what is known |
  * | `close`, `getpeer`, `getlocal`, `getside` | as in `socket` | as in `socket` |
@@ -41,51 +52,22 @@
  *
  * @module
  */
-export type { SocketId } from "../task/id.ts";
-export { certificate, setcerts, tcpserver } from "./listen.ts";
-export { connect, tcpconnect } from "./connect.ts";
-export {
-  accept,
-  finish,
-  hasconnection,
-  peek,
-  recv,
-  recvExact,
-  recvInto,
-  recvLine,
-  recvUntil,
-  send,
-  serve,
-  shutdown,
-  unrecv,
-  write,
-} from "./io.ts";
-export { close } from "../socket/close.ts";
-export { getlocal, getpeer, getside } from "../socket/address.ts";
-export { starttls } from "./starttls.ts";
-export { info } from "./info.ts";
-export { selfsigned } from "./selfsigned.ts";
-export type { PeerCertificate, TlsInfo } from "./session.ts";
-export type {
-  CertificateList,
-  CertificatePair,
-  OwnCertificate,
-  ServerCertificate,
-  StarttlsClientOptions,
-  StarttlsClientSettings,
-  StarttlsOptions,
-  StarttlsServerOptions,
-  StarttlsServerSettings,
-  TlsClientOptions,
-  TlsClientSettings,
-  TlsListenOptions,
-  TlsListenSettings,
-  TlsServerOptions,
-  TlsServerSettings,
-} from "./options.ts";
-export { type Address, SocketError, type SocketErrorDetails } from "../socket/error.ts";
-export type { Side } from "../socket/stream.ts";
-export type { UntilOptions } from "../socket/framing.ts";
-export type { SendOptions } from "../socket/send.ts";
-export type { FinishOptions } from "../socket/finish.ts";
-export type { Handler, HandlerContext, ServeOptions } from "../socket/serve.ts";
+export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
+export * from "./core/types.ts"; // the options, CertificatePair, TlsInfo …
+export * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`
+export * from "../socket/core/error.ts"; // SocketError
+
+// Listening and connecting.
+export * from "./listen.ts"; // tcpserver, setcerts, certificate
+export * from "./connect.ts"; // tcpconnect, connect
+export * from "./starttls.ts";
+
+// The calls of `socket`, for encrypted sockets alone.
+export * from "./io.ts"; // accept, serve, connections, recv …, send, write, shutdown, finish …
+
+// Ending and looking.
+export * from "../socket/close.ts";
+export * from "../socket/address.ts"; // getpeer, getlocal, getside
+export * from "./info.ts";
+
+export * from "./selfsigned.ts";

@@ -1,5 +1,6 @@
-import { parseDnsName, parseIp } from "./names.ts";
-import { type CertificatePair, issue } from "./x509.ts";
+import { parseDnsName, parseIp } from "./core/names.ts";
+import type { CertificatePair } from "./core/types.ts";
+import { issue } from "./core/x509.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 

@@ -7,34 +7,43 @@
  *
  * - Bytes in clear must never pass for bytes that came through TLS (CVE-2011-0411). A client that
  *   has received any already is being attacked or has lost count: `EPROTO`. A server's may be the
- *   beginning of the handshake, which is then fed to TLS; if they do not look like it, `EPROTO`.
+ *   beginning of the handshake, and are read as that, as everything that comes until the ClientHello is
+ *   complete; if they are none, `EPROTO`.
  * - A recv that was cancelled, or a peek, may have left a read under way, and what it brings belongs
  *   to the handshake. Deno's TLS cannot take such a connection; Node's can, and is given what the read
  *   brings as its first bytes. If that is clear text after all, it is no TLS: `EPROTO`.
  * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
  *   it is when the task is cancelled or its time is up.
  */
-import { Bound } from "../task/bound.ts";
-import { checkOptions, checkString, wrongRange } from "../task/check.ts";
-import { TimeoutError } from "../task/errors.ts";
-import type { SocketId, TaskId } from "../task/id.ts";
-import { complete, fault, type Owner, RUNNING, Task } from "../task/record.ts";
-import { faulted, findStream, refuse } from "../socket/lookup.ts";
-import type { Side, Stream, Transport, Upgrading } from "../socket/stream.ts";
-import { secureClient, secureServer } from "./backend.ts";
-import { TlsError } from "./codes.ts";
-import { checkServerName } from "./names.ts";
-import type { Preface } from "./node.ts";
-import type { Secured } from "./secured.ts";
 import {
-  checkClient,
-  checkServer,
-  CLIENT,
-  SERVER,
-  type StarttlsClientOptions,
-  type StarttlsOptions,
-  type StarttlsServerOptions,
-} from "./options.ts";
+  Bound,
+  checkOptions,
+  checkString,
+  complete,
+  fault,
+  type Owner,
+  RUNNING,
+  type SocketId,
+  Task,
+  type TaskId,
+  TimeoutError,
+  wrongRange,
+} from "../task/core/mod.ts";
+import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
+import type { Side } from "../socket/core/types.ts";
+import type { Stream } from "../socket/core/stream.ts";
+import type { Transport, Upgrading } from "../socket/core/transport.ts";
+import { secureClient, secureServer } from "./core/backend.ts";
+import { TlsError } from "./core/codes.ts";
+import { checkServerName } from "./core/names.ts";
+import type { Preface } from "./core/node.ts";
+import type { Secured } from "./core/secured.ts";
+import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
+import type {
+  StarttlsClientOptions,
+  StarttlsOptions,
+  StarttlsServerOptions,
+} from "./core/types.ts";
 
 /**
  * Upgrades a connected plain socket to TLS, in place: the ID stays the same. The side of the
@@ -46,7 +55,8 @@ import {
  *
  * State: of a plain connection with nothing pending: a pending receive or send (await the
  * last one) faults `EBUSY` and
- * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle.
+ * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle, nor is a
+ * pending `ready`.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
  * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
  * `EPIPE` after a `shutdown`, since a handshake takes both directions; these change nothing. Every
@@ -204,8 +214,8 @@ class Upgrade implements Owner, Upgrading {
 
   async #exchange(carrier: Transport): Promise<void> {
     const stream = this.#stream;
-    const preface = stream.receiver.detach();
-    stream.sender.detach();
+    const preface = stream.receiver.pause();
+    stream.sender.pause();
     stream.transport = NOWHERE;
     const objection = this.#plan.objection(preface.buffered);
     if (objection !== undefined) {
@@ -225,8 +235,8 @@ class Upgrade implements Owner, Upgrading {
     stream.upgrade = undefined;
     stream.transport = secured.transport;
     stream.session = secured.session;
-    stream.receiver.attach();
-    stream.sender.attach();
+    stream.receiver.resume();
+    stream.sender.resume();
     complete(this.task, true);
   }
 

@@ -1,4 +1,5 @@
 import { socket, task } from "@taskio/net";
+import { EACCES, EAGAIN, EBADF, EFAULT, EMSGSIZE, ENOBUFS, EOVERFLOW, errnoOf } from "./errno.ts";
 
 /** How the guest reads the status of a task. */
 const STATUS: Record<task.TaskStatus, number> = {
@@ -7,15 +8,6 @@ const STATUS: Record<task.TaskStatus, number> = {
   Faulted: 2,
   Unknown: 3,
 };
-
-/** What the host says itself, as Linux numbers. */
-const EBADF = 9,
-  EAGAIN = 11,
-  EFAULT = 14,
-  EINVAL = 22,
-  EOVERFLOW = 75,
-  EMSGSIZE = 90,
-  ENOBUFS = 105;
 
 const MAX_I32 = 2 ** 31 - 1;
 
@@ -29,13 +21,34 @@ export interface GuestExports {
   step(): number;
 }
 
+/** What a guest may do besides working with what it is handed. */
+export interface GuestOptions {
+  /**
+   * Whether it may connect there.
+   *
+   * @default {() => false}
+   */
+  allow?: (host: string, port: number) => boolean;
+}
+
+/** A task of the guest's that it has not claimed. */
+interface Pending {
+  /** The socket that it works on; a connect has none. */
+  readonly socket: socket.SocketId | undefined;
+  /** Whether its result is a socket. */
+  readonly opens: boolean;
+  /** What has come of it, once the host has seen that. */
+  outcome: task.Outcome | undefined;
+}
+
 /**
- * A WebAssembly guest and the calls of taskio that it is given.
+ * A WebAssembly guest that polls, and the calls of taskio that it is given.
  *
  * - The guest gets the very integers of taskio. It reaches only those that it was given: any other is
  *   `EBADF` to it, be it a socket of somebody else's.
  * - Its memory is its own. What it sends is copied when it calls `send`, what it received when it
  *   calls `result`. So no operation under way points into the memory, which may grow meanwhile.
+ * - Its tasks are in a completion queue, so the host knows when it is worth while to `step`.
  * - `result` claims, and `close` forgets the socket's tasks. Nothing is left that nobody will claim.
  * - A failure is a negative errno. No call throws into the guest. A call that could begin nothing gives
  *   one in place of a task, and `status` and `result` take it for a task that Faulted with it.
@@ -43,22 +56,26 @@ export interface GuestExports {
 export class Guest implements Disposable {
   /** The guest's sockets, each with its tasks that were not claimed yet. */
   readonly #sockets = new Map<socket.SocketId, Set<task.TaskId>>();
-  /** The socket of each of these tasks. */
-  readonly #tasks = new Map<task.TaskId, socket.SocketId>();
-  /** The tasks whose result is a socket. */
-  readonly #accepts = new Set<task.TaskId>();
+  readonly #tasks = new Map<task.TaskId, Pending>();
+  readonly #queue: task.CompletionQueue = task.completions();
+  readonly #allow: (host: string, port: number) => boolean;
+  /** The next frame. */
+  #clock: task.TaskId<void> | undefined;
   /** What the guest's module exports. */
   readonly exports: GuestExports;
 
-  private constructor(module: WebAssembly.Module) {
+  private constructor(module: WebAssembly.Module, options: GuestOptions) {
+    this.#allow = options.allow ?? (() => false);
     const taskio = {
-      accept: (id: number) => this.#start(id, () => socket.accept(id), this.#accepts),
+      accept: (id: number) => this.#start(id, () => socket.accept(id), true),
+      connect: (at: number, size: number, port: number) => this.#connect(at, size, port),
       recv: (id: number, max: number) => this.#start(id, () => socket.recv(id, max)),
       send: (id: number, from: number, length: number) => {
         const view = this.#view(from, length);
         if (view === undefined) return -EFAULT;
         return this.#start(id, () => socket.send(id, view.slice()));
       },
+      shutdown: (id: number) => this.#start(id, () => socket.shutdown(id)),
       status: (id: number) => STATUS[this.#status(id)],
       result: (id: number, to: number, size: number) => this.#result(id, to, size),
       close: (id: number) => this.#close(id),
@@ -68,8 +85,11 @@ export class Guest implements Disposable {
   }
 
   /** Makes a guest, which has nothing yet. */
-  static async load(binary: Uint8Array<ArrayBuffer>): Promise<Guest> {
-    return new Guest(await WebAssembly.compile(binary));
+  static async load(
+    binary: Uint8Array<ArrayBuffer>,
+    options: GuestOptions = {},
+  ): Promise<Guest> {
+    return new Guest(await WebAssembly.compile(binary), options);
   }
 
   /** Hands a listener over to the guest. */
@@ -83,54 +103,80 @@ export class Guest implements Disposable {
     return this.exports.step();
   }
 
+  /**
+   * Waits for the next frame, or until one of the guest's tasks has settled. Frames are `ms` apart
+   * however often something settles in between.
+   */
+  async frame(ms: number): Promise<void> {
+    this.#clock ??= this.#queue.add(task.after(ms));
+    await this.#queue.wait();
+    // All of it, so that the next wait is one for something new
+    for (let outcome; (outcome = this.#queue.take()) !== undefined;) {
+      if (outcome.id === this.#clock) this.#clock = undefined;
+      else this.#tasks.get(outcome.id)!.outcome = outcome;
+    }
+  }
+
   /** Takes everything from the guest: at its end, and when it has trapped. */
   [Symbol.dispose](): void {
     for (const id of this.#sockets.keys()) this.#close(id);
+    for (const id of this.#tasks.keys()) this.#forget(id); // connects
+    if (this.#clock !== undefined) task.cancel(this.#clock);
+    this.#queue[Symbol.dispose]();
   }
 
-  #start(id: socket.SocketId, begin: () => task.TaskId, kind?: Set<task.TaskId>): number {
+  #start(id: socket.SocketId, begin: () => task.TaskId, opens = false): number {
     const tasks = this.#sockets.get(id);
     if (tasks === undefined) return -EBADF;
+    const started = this.#begin(id, begin, opens);
+    if (started > 0) tasks.add(started);
+    return started;
+  }
+
+  #connect(at: number, size: number, port: number): number {
+    const name = this.#view(at, size);
+    if (name === undefined) return -EFAULT;
+    const host = new TextDecoder().decode(name);
+    if (!this.#allow(host, port)) return -EACCES;
+    return this.#begin(undefined, () => socket.connect(host, port), true);
+  }
+
+  #begin(id: socket.SocketId | undefined, begin: () => task.TaskId, opens: boolean): number {
     if (this.#tasks.size >= MAX_TASKS) return -ENOBUFS;
     let started: task.TaskId;
     try {
       started = begin();
     } catch (error) {
-      if (error instanceof RangeError) return -EINVAL; // such as a recv of no bytes
-      throw error;
+      return -errnoOf(error);
     }
     if (started > MAX_I32) {
       task.cancel(started);
       task.forget(started);
       return -EOVERFLOW;
     }
-    tasks.add(started);
-    this.#tasks.set(started, id);
-    kind?.add(started);
-    return started;
+    this.#tasks.set(started, { socket: id, opens, outcome: undefined });
+    return this.#queue.add(started);
   }
 
   #status(id: task.TaskId): task.TaskStatus {
     // What a call gave that began nothing can be asked like a task
     if (id < 0) return "Faulted";
-    return this.#tasks.has(id) ? task.status(id) : "Unknown";
+    const pending = this.#tasks.get(id);
+    return pending === undefined ? "Unknown" : pending.outcome?.status ?? task.status(id);
   }
 
   #result(id: task.TaskId, to: number, size: number): number {
     if (id < 0) return id;
-    const status = this.#status(id);
-    if (status === "Running") return -EAGAIN;
-    if (status === "Unknown") {
+    const pending = this.#tasks.get(id);
+    if (pending === undefined) return -EBADF;
+    const outcome = pending.outcome ??= task.take(id);
+    if (outcome === undefined) return -EAGAIN;
+    if (outcome.status === "Faulted") {
       this.#drop(id);
-      return -EBADF;
+      return -errnoOf(outcome.error);
     }
-    if (status === "Faulted") {
-      const { errno } = task.error(id) as socket.SocketError;
-      task.forget(id);
-      this.#drop(id);
-      return -errno;
-    }
-    let value = task.result(id) as Uint8Array | number;
+    // What a shutdown gives is nothing
+    let value = (outcome.value ?? 0) as Uint8Array | number;
     if (typeof value !== "number") {
       // Only now does it matter where the memory is
       const view = this.#view(to, size);
@@ -138,10 +184,11 @@ export class Guest implements Disposable {
       if (view.length < value.length) return -EMSGSIZE;
       view.set(value);
       value = value.length;
+    } else if (value > MAX_I32) {
+      this.#forget(id);
+      return -EOVERFLOW;
     }
-    // Claims at once, for it has settled: the ID is Unknown when this returns
-    task.await(id);
-    if (this.#accepts.has(id)) this.#sockets.set(value, new Set());
+    if (pending.opens) this.#sockets.set(value, new Set());
     this.#drop(id);
     return value;
   }
@@ -150,17 +197,23 @@ export class Guest implements Disposable {
     const tasks = this.#sockets.get(id);
     if (tasks === undefined) return;
     socket.close(id);
-    for (const pending of tasks) {
-      task.forget(pending);
-      this.#drop(pending);
-    }
+    for (const pending of tasks) this.#forget(pending);
     this.#sockets.delete(id);
   }
 
+  /** Drops a task and what it gives. */
+  #forget(id: task.TaskId): void {
+    const { outcome, opens } = this.#tasks.get(id)!;
+    task.cancel(id);
+    task.forget(id);
+    if (opens && outcome?.status === "Completed") socket.close(outcome.value as socket.SocketId);
+    this.#drop(id);
+  }
+
   #drop(id: task.TaskId): void {
-    this.#sockets.get(this.#tasks.get(id)!)?.delete(id);
+    const { socket } = this.#tasks.get(id)!;
+    if (socket !== undefined) this.#sockets.get(socket)?.delete(id);
     this.#tasks.delete(id);
-    this.#accepts.delete(id);
   }
 
   /** A part of the memory as it is now; `undefined` if there is no such part. */

@@ -47,6 +47,19 @@ export function ratios(values: number[], base: number[]): Spread | undefined {
   return spread(values.slice(0, base.length).map((value, i) => value / base[i]));
 }
 
+/** How much work was done per second, for what costs time and no CPU. */
+export function rates(workload: string, unit: string, series: Series[]): Row[] {
+  const base = series[0]?.samples.map(({ rate }) => rate) ?? [];
+  return series.map(({ entry, samples, failure }) => ({
+    workload,
+    arm: entry.label ?? entry.arm,
+    unit,
+    value: spread(samples.map(({ rate }) => rate)),
+    ratio: ratios(samples.map(({ rate }) => rate), base),
+    note: failure,
+  }));
+}
+
 /** CPU time per unit over all windows together. */
 function overAll(samples: Sample[]): number {
   const units = samples.reduce((sum, sample) => sum + sample.units, 0);

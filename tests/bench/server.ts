@@ -2,11 +2,13 @@ import { ARMS } from "./arms.ts";
 
 /** What a server is asked to be; see arms/control.mjs. */
 export interface ServerOptions {
-  /** "echo", "into" (echo with recvInto) or "burst". */
+  /** "echo", "into" (echo with recvInto), "two" (an echo in two sends) or "burst". */
   kind: string;
   /** Bytes of the receive buffer. */
   size?: number;
   tls?: { cert: string; key: string };
+  /** Of taskio: by Deno's own TLS. */
+  native?: boolean;
 }
 
 export interface Memory {

@@ -2,7 +2,7 @@
 import { exists } from "./arms.ts";
 import { Bulk, Connects, Exchange, TlsBulk, TlsHandshakes, TlsPingPong } from "./load/mod.ts";
 import { type Entry, measure, type Profile, type Series } from "./measure.ts";
-import { type Row, rows } from "./row.ts";
+import { rates, type Row, rows } from "./row.ts";
 
 const MICROSECONDS = { name: "µs", size: 1 };
 const SECONDS = { name: "s", size: 1e6 };
@@ -19,6 +19,11 @@ const withVariants: Entry[] = everyone.flatMap((entry) =>
       { ...entry, label: "taskio recvInto", kind: "into" },
     ]
     : [entry]
+);
+
+/** Puts the other engine of taskio's TLS behind the default one. */
+const withNative: Entry[] = everyone.flatMap((entry) =>
+  entry.arm === "taskio" ? [entry, { ...entry, label: "taskio native", native: true }] : [entry]
 );
 
 /** What the command line leaves of a list of entries. */
@@ -87,7 +92,7 @@ export async function tls(choose: Choose, profile: Profile): Promise<Row[]> {
   // By a computed name, so that this file type-checks while there is no tls folder.
   const { selfsigned } = await import(new URL("../../tls/mod.ts", import.meta.url).href);
   const pair: { cert: string; key: string } = await selfsigned(["localhost", "127.0.0.1"]);
-  const entries = choose(everyone).map((entry) => ({ ...entry, tls: pair }));
+  const entries = choose(withNative).map((entry) => ({ ...entry, tls: pair }));
   const result: Row[] = [];
   for (
     const [title, unit, load] of [
@@ -98,6 +103,12 @@ export async function tls(choose: Choose, profile: Profile): Promise<Row[]> {
   ) {
     result.push(...rows(title, unit, await measure(entries, load, profile)));
   }
+  // With Nagle's algorithm on, the second send waits for the client's delayed acknowledgement.
+  const two = entries.map((entry) => ({ ...entry, kind: "two" }));
+  const load = (port: number) => TlsPingPong.open(port, pair.cert, 16);
+  const series = await measure(two, load, profile);
+  result.push(...rows("6 TLS, two sends per answer", MICROSECONDS, series));
+  result.push(...rates("6 TLS, two sends: answers", "/s", series));
   return result;
 }
 

@@ -5,9 +5,13 @@ const root = new URL("../../", import.meta.url);
 /** What the examples may do besides `--allow-net`, as their help says. */
 export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   https_get: ["--allow-read"],
+  "python_host/host": ["--allow-read"],
+  multicore_server: ["--allow-run"],
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
+  "wasi_host/host": ["--allow-read"],
+  "lua_host/main": ["--allow-read"],
 };
 
 /** How long an example may take before it counts as hanging. */

@@ -22,6 +22,9 @@ const PROGRAMS: Record<string, { texts: string[]; others: string[]; switches?: s
     switches: ["target-tls"],
   },
   "wasm_guest/host": { texts: ["host"], others: ["port", "frame"] },
+  "wasm_guest/fibres_host": { texts: ["host"], others: ["port"] },
+  "python_host/host": { texts: ["program", "host", "path"], others: ["port"] },
+  "wasi_host/host": { texts: ["program", "host"], others: ["port"], switches: ["tls"] },
 };
 
 for (const [name, { texts, others, switches = [] }] of Object.entries(PROGRAMS)) {

@@ -4,9 +4,10 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { socket, task } from "@taskio/net";
 import { once } from "node:events";
 import net from "node:net";
-import assembler from "wabt";
-import { Guest } from "../../examples/wasm_guest/guest.ts";
+import { assemble } from "../../examples/wasm_guest/assemble.ts";
+import { Guest, type GuestOptions } from "../../examples/wasm_guest/guest.ts";
 import { until } from "../settle.ts";
+import { readFull } from "./peer.ts";
 import { portOf, Program } from "./program.ts";
 
 /** Sends text and the end, and reads until the end. */
@@ -53,6 +54,16 @@ Deno.test("wasm_guest echoes to many clients at once", async () => {
   while (await server.line() !== "Connections: 0");
 });
 
+Deno.test("wasm_guest answers when something arrives, not at the next frame", async () => {
+  await using server = new Program("wasm_guest/host", "--port=0", "--frame=1000");
+  using conn = await Deno.connect({ port: portOf(await server.line()) });
+  // A frame for each would take longer than the program has.
+  for (let i = 0; i < 50; i++) {
+    await conn.write(new Uint8Array(10));
+    await readFull(conn, 10);
+  }
+});
+
 Deno.test("wasm_guest goes on after a client that resets", async () => {
   await using server = new Program("wasm_guest/host", "--port=0", "--frame=1");
   const port = portOf(await server.line());
@@ -83,12 +94,16 @@ Deno.test({
 /** A guest that does nothing by itself: it exports what it was given, for the test to call. */
 const PUPPET = `(module
   (import "taskio" "accept" (func $accept (param i32) (result i32)))
+  (import "taskio" "connect" (func $connect (param i32 i32 i32) (result i32)))
+  (import "taskio" "shutdown" (func $shutdown (param i32) (result i32)))
   (import "taskio" "recv" (func $recv (param i32 i32) (result i32)))
   (import "taskio" "send" (func $send (param i32 i32 i32) (result i32)))
   (import "taskio" "status" (func $status (param i32) (result i32)))
   (import "taskio" "result" (func $result (param i32 i32 i32) (result i32)))
   (import "taskio" "close" (func $close (param i32)))
   (export "accept" (func $accept))
+  (export "connect" (func $connect))
+  (export "shutdown" (func $shutdown))
   (export "recv" (func $recv))
   (export "send" (func $send))
   (export "status" (func $status))
@@ -101,6 +116,8 @@ const PUPPET = `(module
 interface Calls {
   memory: WebAssembly.Memory;
   accept(listener: number): number;
+  connect(at: number, size: number, port: number): number;
+  shutdown(id: number): number;
   recv(id: number, max: number): number;
   send(id: number, from: number, length: number): number;
   status(id: number): number;
@@ -122,17 +139,15 @@ function testPuppet(
     /** The other end of the connection, which is not the guest's. */
     client: number;
   }) => Promise<void> | void,
+  options: GuestOptions = {},
 ): void {
   Deno.test(`wasm_guest's host ${name}`, async () => {
-    const wabt = await assembler();
-    const module = wabt.parseWat("puppet.wat", PUPPET);
-    const binary = new Uint8Array(module.toBinary({}).buffer);
-    module.destroy();
+    const binary = await assemble(PUPPET);
     const before = task.list();
     const listener = socket.tcpserver("127.0.0.1", 0);
     const client = await socket.tcpconnect(...socket.getlocal(listener));
     {
-      using guest = await Guest.load(binary);
+      using guest = await Guest.load(binary, options);
       guest.start(listener);
       const calls = guest.exports as unknown as Calls;
       const accepting = calls.accept(listener);
@@ -147,6 +162,7 @@ function testPuppet(
   });
 }
 
+/** For a task that nobody but its guest knows of. */
 function settled(id: number): Promise<void> {
   return until(() => task.status(id) !== "Running");
 }
@@ -210,6 +226,76 @@ testPuppet("tells failures as negative numbers", async ({ calls, listener, conn,
   const ending = calls.recv(conn, 10);
   await settled(ending);
   assertEquals(calls.result(ending, 0, 10), 0); // the end, in order
+});
+
+testPuppet("lets a guest end its sending side", async ({ calls, conn, client }) => {
+  const sending = calls.send(conn, 0, 100);
+  const ending = calls.shutdown(conn);
+  assertEquals((await task.await(socket.recvExact(client, 100))).length, 100);
+  assertEquals((await task.await(socket.recv(client))).length, 0);
+  await settled(ending);
+  assertEquals([calls.result(sending, 0, 0), calls.result(ending, 0, 0)], [100, 0]);
+  const late = calls.send(conn, 0, 1);
+  assertEquals([calls.status(late), calls.result(late, 0, 0)], [FAULTED, -32]); // EPIPE
+  await task.await(socket.send(client, "still"));
+  const receiving = calls.recv(conn, 10);
+  await settled(receiving);
+  assertEquals(calls.result(receiving, 0, 10), 5);
+  assertEquals(calls.shutdown(client), -9); // EBADF: not its own
+});
+
+testPuppet("lets a guest connect where it may", async ({ calls, client }) => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [host, port] = socket.getlocal(server);
+  const connect = (host: string, port: number) => {
+    const { written } = new TextEncoder().encodeInto(host, new Uint8Array(calls.memory.buffer));
+    return calls.connect(0, written, port);
+  };
+  const connecting = connect(host, port);
+  const peer = await task.await(socket.accept(server));
+  await settled(connecting);
+  const conn = calls.result(connecting, 0, 0);
+  const sending = calls.send(conn, 0, 9);
+  assertEquals(new TextDecoder().decode(await task.await(socket.recv(peer))), "127.0.0.1");
+  await settled(sending);
+  assertEquals(calls.result(sending, 0, 0), 9);
+
+  assertEquals(connect("127.0.0.2", port), -13); // EACCES
+  assertEquals(connect("", port), -13);
+  assertEquals(calls.connect(65536 - 8, 9, port), -14); // EFAULT
+  assertEquals(connect(host, -1), -22); // EINVAL
+  socket.close(server);
+  const refused = connect(host, port);
+  await settled(refused);
+  assertEquals(calls.result(refused, 0, 0), -111); // ECONNREFUSED
+
+  // Nobody takes the results of these.
+  connect(...socket.getlocal(client));
+  const late = socket.tcpserver("127.0.0.1", 0);
+  const unclaimed = connect(...socket.getlocal(late));
+  await settled(unclaimed);
+  [peer, late].forEach(socket.close);
+}, { allow: (host) => host === "127.0.0.1" });
+
+testPuppet("lets a guest connect nowhere unless it is told", ({ calls }) => {
+  new TextEncoder().encodeInto("127.0.0.1", new Uint8Array(calls.memory.buffer));
+  assertEquals(calls.connect(0, 9, 80), -13); // EACCES
+});
+
+testPuppet("wakes when a task has settled, or else for the next frame", async (scene) => {
+  const { guest, calls, conn, client } = scene;
+  await guest.frame(1);
+  const first = calls.recv(conn, 10);
+  const second = calls.recv(conn, 10);
+  await task.await(socket.send(client, "one"));
+  await guest.frame(60_000);
+  assertEquals([calls.status(first), calls.status(second)], [COMPLETED, RUNNING]);
+  // What the guest leaves unclaimed does not wake anybody again.
+  const frame = guest.frame(60_000);
+  await task.await(socket.send(client, "two"));
+  await frame;
+  assertEquals([calls.result(second, 0, 10), calls.result(first, 0, 10)], [3, 3]);
+  assertEquals(memoryAt(calls, 0, 3), "one");
 });
 
 testPuppet("gives a guest nothing that is not its own", ({ calls, client }) => {

@@ -39,12 +39,16 @@ const LEFTOVERS: Record<string, string> = {
   "recvInto() was cancelled": `task.cancel(socket.recvInto(a, new Uint8Array(65536)));`,
   "recvLine() was cancelled": `task.cancel(socket.recvLine(b));`,
   "recv() was served by unrecv()": `socket.recv(a); socket.unrecv(a, "x");`,
+  "ready() was cancelled": `{ const id = socket.ready(a); task.cancel(id); }`,
+  "ready() was cancelled beside another":
+    `{ const ids = [socket.ready(b), socket.ready(b), socket.recv(b)]; ids.forEach((id) => task.cancel(id)); }`,
   "peek() found nothing": `socket.peek(a); socket.peek(b); socket.peek(a);`,
 };
 
 /** An accept under way that nobody waits for. */
 const LISTENING: Record<string, string> = {
   "accept() was cancelled": `task.cancel(socket.accept(server));`,
+  "ready() of a listener was cancelled": `task.cancel(socket.ready(server));`,
   "hasconnection() found none": `socket.hasconnection(server);`,
 };
 
@@ -106,6 +110,49 @@ Deno.test("a process goes on for an accept that joins one under way", async () =
     console.log("accepted");`;
   assertEquals(await run(source), "accepted\n");
 });
+
+Deno.test("a process goes on for a ready that joins what is under way", async () => {
+  const source = `
+    const far = socket.tcpserver("127.0.0.1", 0);
+    const accepting = socket.accept(far);
+    const to = "/dev/tcp/127.0.0.1/" + socket.getlocal(far)[1];
+    new Deno.Command("bash", {
+      args: ["-c", "exec 3<>" + to + "; sleep 0.3; echo x >&3; sleep 0.3"],
+    }).spawn().unref();
+    const a = await task.await(accepting);
+    socket.close(far);
+    task.cancel(socket.recv(a));
+    const ids = [socket.ready(a), socket.ready(a)];
+    socket.peek(a);
+    task.cancel(ids[0]); // the other one still watches
+    await task.await(ids[1]);
+    console.log("ready");
+
+    const server = socket.tcpserver("127.0.0.1", 0);
+    socket.hasconnection(server);
+    const watching = [socket.ready(server), socket.ready(server)];
+    socket.hasconnection(server);
+    task.cancel(watching[0]);
+    const [, port] = socket.getlocal(server);
+    new Deno.Command("bash", {
+      args: ["-c", "sleep 0.3; exec 3<>/dev/tcp/127.0.0.1/" + port],
+    }).spawn().unref();
+    await task.await(watching[1]);
+    console.log(socket.hasconnection(server));`;
+  assertEquals(await run(source), "ready\ntrue\n");
+});
+
+for (
+  const [what, leftover] of Object.entries({
+    "was cancelled": "task.cancel(socket.ready(a));",
+    "was served by unrecv()": 'socket.ready(a); socket.unrecv(a, "x");',
+  })
+) {
+  Deno.test(`a process ends though nothing but a ready() ${what}`, async () => {
+    const source = `const [a] = await socket.pair(); ${leftover} console.log("end");`;
+    assertEquals(await run(source), "end\n");
+  });
+}
 
 Deno.test("a process goes on while a starttls uses a read that a peek began", async () => {
   const source = `

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { socket, task } from "../../mod.ts";
+import { socket, task, tls } from "../../mod.ts";
 import { textOf } from "../bytes.ts";
-import { type Pair, tcpPair } from "../pair.ts";
+import { type Pair, tcpPair, tlsPair } from "../pair.ts";
 import { leavingNothing } from "../settle.ts";
 
 /** Values that are no integer at all. */
@@ -62,6 +62,7 @@ const ofId: readonly Call[] = [
   ["recv", "id", (id) => socket.recv(id)],
   ["recvInto", "id", (id) => socket.recvInto(id, buffer)],
   ["peek", "id", (id) => socket.peek(id)],
+  ["ready", "id", (id) => socket.ready(id)],
   ["unrecv", "id", (id) => socket.unrecv(id, "x")],
   ["send", "id", (id) => socket.send(id, "x")],
   ["write", "id", (id) => socket.write(id, "x")],
@@ -95,6 +96,89 @@ test("close() ignores a task", async ({ client }) => {
   assertEquals(await task.await(id), "unharmed");
   socket.close(client + 2 ** 32);
   assertEquals(socket.isopen(client), true);
+});
+
+/** Every operation that is waited for, with something behind its last argument. */
+const withMore: Record<string, (id: Anything, more: Anything) => unknown> = {};
+for (const [name, verbs] of [["socket", socket], ["tls", tls]] as [string, Anything][]) {
+  const rest: Record<string, unknown[]> = {
+    accept: [],
+    ready: [],
+    shutdown: [],
+    recv: [100],
+    recvInto: [buffer],
+    recvExact: [1],
+    recvUntil: [";"],
+    recvLine: [],
+    send: ["x"],
+    write: ["x"],
+  };
+  for (const [verb, args] of Object.entries(rest)) {
+    withMore[`${name}.${verb}`] = (id, more) => verbs[verb](id, ...args, more);
+  }
+}
+// The place of `max`.
+withMore["recv"] = (id, more) => socket.recv(id, more);
+withMore["tls.recv of one"] = (id, more) => tls.recv(id, more);
+
+test("every operation names the idiom when it is given a limit of time", async ({ client }) => {
+  const encrypted = await tlsPair();
+  for (const [name, call] of Object.entries(withMore)) {
+    const id = name.startsWith("tls") ? encrypted.client : client;
+    for (const option of ["timeout", "signal"]) {
+      const error = assertThrows(() => call(id, { [option]: 100 }), TypeError, undefined, name);
+      const verb = /[a-z]*$/i.exec(name.replace("recv of one", "recv"))![0];
+      const start = `Unknown option "${option}" of ${verb}: `;
+      assert(error.message.startsWith(start), `${name}: ${error.message}`);
+      assert(error.message.includes("task.await(id, { timeout, signal, cancel: true })"));
+    }
+    assertThrows(() => call(id, AbortSignal.abort()), TypeError, 'Unknown option "signal"', name);
+    assertThrows(() => call(id, { other: 1 }), TypeError, 'Unknown option "other"', name);
+  }
+  encrypted.close();
+});
+
+Deno.test("operations work as callbacks of map and forEach", () =>
+  leavingNothing(async () => {
+    using pair = await tcpPair();
+    const server = socket.tcpserver("127.0.0.1", 0);
+    const ids: task.TaskId[] = [server].map(socket.accept);
+    new Set([server]).forEach((...args: Parameters<typeof socket.ready>) => {
+      ids.push(socket.ready(...args));
+    });
+    ids.push(...[pair.client].map(socket.shutdown));
+    assertEquals(ids.map(task.status), ["Running", "Running", "Running"]);
+    await task.await(ids[2]);
+    socket.close(server);
+    ids.forEach(task.forget);
+  }));
+
+test("every call says that a promise was not awaited", () => {
+  const promise = Promise.resolve(1) as Anything;
+  const ofTask: Call[] = [
+    ["await", "id", (id) => task.await(id)],
+    ["cancel", "id", (id) => task.cancel(id)],
+    ["forget", "id", (id) => task.forget(id)],
+    ["take", "id", (id) => task.take(id)],
+    ["result", "id", (id) => task.result(id)],
+    ["error", "id", (id) => task.error(id)],
+    ["inspect", "id", (id) => task.inspect(id)],
+    ["add", "id", (id) => task.completions().add(id)],
+  ];
+  const ofInspect: Call = ["inspect", "id", (id) => socket.inspect(id)];
+  for (const [name, parameter, call] of [...ofId, ofInspect, ...ofTask]) {
+    const message =
+      `"${parameter}" must be an integer ID: current value is a promise, await it first`;
+    const error = assertThrows(() => call(promise), TypeError, undefined, name);
+    assertEquals(error.message, message, name);
+  }
+  for (const several of [task.all, task.any, task.race, task.select, task.settled]) {
+    const error = assertThrows(() => void (several as Anything)([promise]), TypeError);
+    assert(error.message.endsWith("current value is a promise, await it first"), error.message);
+  }
+  const data = () => socket.send(1, promise);
+  assertThrows(data, TypeError, "current value is a promise, await it first");
+  assertEquals([task.status(promise), socket.isopen(promise)], ["Unknown", false]);
 });
 
 const ofPort: readonly Call[] = [

@@ -467,6 +467,7 @@ const forConnections: Record<string, (id: socket.SocketId) => unknown> = {
   recvUntil: (id) => socket.recvUntil(id, "\n"),
   recvLine: (id) => socket.recvLine(id),
   peek: (id) => socket.peek(id),
+  ready: (id) => socket.ready(id),
   unrecv: (id) => socket.unrecv(id, "x"),
   send: (id) => socket.send(id, "x"),
   write: (id) => socket.write(id, "x"),

@@ -5,8 +5,10 @@ import { leavingNothing } from "../settle.ts";
 import { cancelTests } from "./duplex/cancels.ts";
 import { endingTests } from "./duplex/endings.ts";
 import { givenTests } from "./duplex/given.ts";
+import { iterateTests } from "./duplex/iterate.ts";
 import { lookaheadTests } from "./duplex/lookahead.ts";
 import { memoryTests } from "./duplex/memory.ts";
+import { readyTests } from "./duplex/ready.ts";
 import { transferTests } from "./duplex/transfer.ts";
 
 /** Registers a test of a fresh pair, which is closed afterwards; nothing may be left of it. */
@@ -25,6 +27,8 @@ function duplexTests({ name, makePair }: Transport): void {
   cancelTests(test);
   memoryTests(test);
   givenTests(test);
+  readyTests(test);
+  iterateTests(test);
 }
 
 for (const transport of transports) duplexTests(transport);

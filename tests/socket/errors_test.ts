@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
-import { translate } from "../../socket/error.ts";
+import { translate } from "../../socket/core/failure.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
 import { codeOf, leavingNothing, turn } from "../settle.ts";
@@ -215,6 +215,7 @@ const calls: Record<string, (id: socket.SocketId) => Promise<string>> = {
     }
     return seen;
   },
+  ready: byTask(socket.ready),
   unrecv: plainly((id) => socket.unrecv(id, "x")),
   send: byTask((id) => socket.send(id, "four")),
   write: byTask((id) => socket.write(id, "four")),
@@ -234,6 +235,7 @@ const table: Record<string, Record<State, string[]>> = {
   recv: row("EOPNOTSUPP", "waits", "waits", "bytes, empty", "bytes, ECONNRESET", "EBADF"),
   recvInto: row("EOPNOTSUPP", "waits", "waits", "4, 0", "4, ECONNRESET", "EBADF"),
   peek: row("EOPNOTSUPP", "undefined", "undefined", "bytes, bytes", "bytes, bytes", "EBADF"),
+  ready: row("waits", "waits", "waits", "undefined", "undefined", "EBADF"),
   unrecv: row("EOPNOTSUPP", ...new Array(4).fill("undefined"), "EBADF"),
   send: row("EOPNOTSUPP", "4, 4", "EPIPE, EPIPE", "4, 4", "EPIPE, EPIPE", "EBADF"),
   write: row("EOPNOTSUPP", "4, 4", "EPIPE, EPIPE", "4, 4", "EPIPE, EPIPE", "EBADF"),

@@ -851,3 +851,21 @@ test("a receive faults ENOMEM when there is no room for what it waits for", asyn
   assertSame(await task.await(small), data.subarray(0, 100), "the small one");
   assertSame(await receive(peer, 3996), data.subarray(100), "the rest");
 });
+
+test("ready() faults ENOMEM when there is no memory to receive to", async ({ client, peer }) => {
+  await short(1000, async () => assertEquals(await codeOf(socket.ready(peer)), "ENOMEM"));
+  const data = randomBytes(4096);
+  // It is given the buffer: to look on takes another one.
+  const receiving = socket.recv(peer);
+  const watching = socket.ready(peer);
+  await short(1000, async () => {
+    socket.send(client, data);
+    await until(() => task.status(watching) !== "Running");
+  });
+  assertEquals(await codeOf(watching), "ENOMEM");
+  assertSame(await task.await(receiving), data, "what came");
+  const again = socket.ready(peer);
+  socket.send(client, "on");
+  assertEquals(await codeOf(again), "completed with undefined");
+  assertEquals(await text(socket.recv(peer)), "on");
+});

@@ -243,6 +243,35 @@ function failAccepts(error: Error, count: number): Disposable & { calls: number 
   return failing;
 }
 
+test("ready() completes when the next accept would fault", async ({ server, dial }) => {
+  using failing = failAccepts(new Error("Too many open files (os error 24)"), 1);
+  const watching = socket.ready(server);
+  await task.await(watching);
+  assertEquals(failing.calls, 1);
+  assertEquals(await codeOf(socket.accept(server)), "EMFILE");
+  const again = socket.ready(server);
+  await dial(1);
+  await task.await(again);
+  assertEquals(task.status(socket.accept(server)), "Completed");
+});
+
+test("connections() throws EMFILE, and gives up the next that is pending", async ({ server }) => {
+  using _failing = failAccepts(new Error("Too many open files (os error 24)"), 1);
+  const loop = socket.connections(server);
+  const nexts = [loop.next(), loop.next()];
+  assertEquals(await nexts[0].catch(({ code }) => code), "EMFILE");
+  assertEquals(await nexts[1], { done: true, value: undefined });
+  assertEquals(listenerRecord(server).pending, []);
+});
+
+test("ready() waits on when the connection that came has failed", async ({ server, dial }) => {
+  using failing = failAccepts(new Deno.errors.ConnectionReset("gone (os error 104)"), 2);
+  const watching = socket.ready(server);
+  await dial(1);
+  await task.await(watching);
+  assertEquals([failing.calls, socket.hasconnection(server)], [2, true]);
+});
+
 /** Makes the next call of a method of every TCP connection fail. */
 async function failNext(method: "setNoDelay" | "setKeepAlive"): Promise<void> {
   const { tcp } = await connectionPrototypes();

@@ -44,6 +44,7 @@ export class End {
   readonly optional: Set<number> = new Set();
   #receives: Pending[] = [];
   #sends: Pending[] = [];
+  #watches: task.TaskId[] = [];
   /** What this end has seen of its stream, and how much of it is taken out. */
   readonly #seen: number[] = [];
   #position = 0;
@@ -94,6 +95,15 @@ export class End {
     if (this.closed) return assertEquals(faultOf(id), "EBADF");
     if (this.#receives.length > 0) assertEquals(task.status(id), "Running", "not its turn");
     this.#receives.push({ id, bytes });
+    this.settle();
+  }
+
+  /** Watches for what the next recv would give. */
+  ready(): void {
+    const id = socket.ready(this.id);
+    if (this.closed) return assertEquals(faultOf(id), "EBADF");
+    if (this.#receives.length > 0) assertEquals(task.status(id), "Running", "receives go first");
+    this.#watches.push(id);
     this.settle();
   }
 
@@ -166,6 +176,11 @@ export class End {
   /** Cancels one of the tasks that run. */
   cancel(random: Random): void {
     this.settle();
+    if (this.#watches.length > 0 && random.oneIn(4)) {
+      const id = this.#watches.pop()!;
+      assertEquals([task.cancel(id), faultOf(id)], [true, "ECANCELED"]);
+      return this.settle();
+    }
     const all = [...this.#receives, ...this.#sends];
     if (all.length === 0) return;
     const pending = random.pick(all);
@@ -187,8 +202,10 @@ export class End {
       if (!this.closed) assertEquals(faultOf(id), "ECONNABORTED");
       if (number !== undefined) this.optional.add(number);
     }
+    for (const id of this.#watches) assertEquals(faultOf(id), "ECONNABORTED");
     this.#receives = [];
     this.#sends = [];
+    this.#watches = [];
     this.closed = true;
     assertEquals([socket.isopen(this.id), socket.inspect(this.id)], [false, undefined]);
   }
@@ -210,7 +227,17 @@ export class End {
       this.broken = true;
       this.optional.add(pending.number);
     });
-    const running = [...this.#receives, ...this.#sends].map(({ id }) => id);
+    this.#watches = this.#watches.filter((id) => {
+      if (task.status(id) === "Running") return true;
+      assertEquals(task.status(id), "Completed");
+      task.forget(id);
+      return false;
+    });
+    if (this.#receives.length === 0 && this.#watches.length > 0) {
+      assertEquals(socket.peek(this.id), undefined, "something is there that ready does not tell");
+    }
+    const ids = (list: Pending[]) => list.map(({ id }) => id);
+    const running = [...ids(this.#receives), ...this.#watches, ...ids(this.#sends)];
     assertEquals(this.#record.pending, running);
   }
 

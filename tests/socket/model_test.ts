@@ -13,6 +13,7 @@ const calls: [weight: number, call: (end: End, random: Random) => unknown][] = [
   [20, (end, random) => end.recv(random)],
   [12, (end, random) => end.recvInto(random)],
   [10, (end, random) => end.peek(random)],
+  [8, (end) => end.ready()],
   [12, (end, random) => end.unrecv(random)],
   [25, (end, random) => end.send(random)],
   [20, (end, random) => end.cancel(random)],

@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { parseProxyHeader, type ProxyHeader, readProxyHeader } from "../../socket/proxy_header.ts";
-import { addressOf } from "../../socket/address.ts";
+import {
+  parseProxyHeader,
+  type ProxyHeader,
+  readProxyHeader,
+} from "../../socket/core/proxy_header.ts";
+import { addressOf } from "../../socket/core/transport.ts";
 import { binaryHeader, type Family, ipv6Bytes, textBytes, tlv } from "../proxy_protocol.ts";
 
 const REST = textBytes("GET / HTTP/1.1\r\n\r\nPROXY TCP4 and more\r\n");

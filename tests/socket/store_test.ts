@@ -1,7 +1,7 @@
 // The store of memory that sends gave up.
 
 import { assert, assertEquals, assertNotStrictEquals } from "@std/assert";
-import { Given, keepMemory, takeMemory, takeOver } from "../../socket/store.ts";
+import { Given, keepMemory, takeMemory, takeOver } from "../../socket/core/store.ts";
 import { socket, task } from "../../mod.ts";
 
 const SIZES = [4096, 16_384, 65_536];

@@ -14,17 +14,19 @@ async function copyModule(): Promise<Copy> {
   const folder = await Deno.makeTempDir({ prefix: "taskio_" });
   try {
     await Deno.copyFile(new URL("mod.ts", root), `${folder}/mod.ts`);
-    for (const part of ["task", "socket", "tls"]) {
-      await Deno.mkdir(`${folder}/${part}`);
-      for (const { name, isFile } of Deno.readDirSync(new URL(part, root))) {
-        if (!isFile) continue;
-        await Deno.copyFile(new URL(`${part}/${name}`, root), `${folder}/${part}/${name}`);
-      }
-    }
+    for (const part of ["task", "socket", "tls"]) await copyFolder(part, root, folder);
     const { href } = new URL(`file://${folder}/mod.ts`);
     return await import(href);
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function copyFolder(path: string, from: URL, to: string): Promise<void> {
+  await Deno.mkdir(`${to}/${path}`);
+  for (const { name, isFile } of Deno.readDirSync(new URL(path, from))) {
+    if (isFile) await Deno.copyFile(new URL(`${path}/${name}`, from), `${to}/${path}/${name}`);
+    else await copyFolder(`${path}/${name}`, from, to);
   }
 }
 

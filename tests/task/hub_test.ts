@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { task } from "../../mod.ts";
-import { Bound } from "../../task/bound.ts";
+import { Bound } from "../../task/core/bound.ts";
 import { CountingController, drain, held, leaveNothing, outcome } from "./helpers.ts";
 
 leaveNothing();

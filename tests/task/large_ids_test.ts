@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
-import { IdTable } from "../../task/table.ts";
+import { IdTable } from "../../task/core/table.ts";
 import { lastId, raiseLastId } from "../counter.ts";
 import { completed, drain, held, leaveNothing, makePair, recvText } from "./helpers.ts";
 

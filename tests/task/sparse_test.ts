@@ -1,7 +1,7 @@
 // `Sparse`: the table of those that live long, which grows and shrinks with their number.
 
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { Sparse } from "../../task/sparse.ts";
+import { Sparse } from "../../task/core/sparse.ts";
 import { randomFrom } from "./helpers.ts";
 
 interface Entry {

@@ -1,7 +1,7 @@
 // `IdTable`: from IDs to what they stand for.
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { IdTable } from "../../task/table.ts";
+import { IdTable } from "../../task/core/table.ts";
 import { randomFrom } from "./helpers.ts";
 
 interface Entry {

@@ -27,7 +27,28 @@ Deno.test("await() is typed by the task when a socket function gave it", () => {
   gives<Promise<Uint8Array<ArrayBuffer>>>()(() => task.await(socket.recv(id), { timeout: 1 }));
   gives<Uint8Array<ArrayBuffer> | undefined>()(() => task.result(socket.recv(id)));
   gives<unknown>()(() => task.error(socket.recv(id)));
+  gives<Promise<void>>()(() => task.await(socket.ready(id)));
+  gives<Promise<void>>()(() => task.await(tls.ready(id)));
 });
+
+Deno.test("loops are typed by what they give", () => {
+  gives<Loop<socket.SocketId>>()(() => socket.connections(id).next());
+  gives<Loop<socket.SocketId>>()(() => tls.connections(id).next());
+  gives<Loop<Uint8Array<ArrayBuffer>>>()(() => socket.chunks(id).next());
+  gives<Loop<string>>()(() => socket.lines(id).next());
+  gives<Loop<string>>()(() => tls.lines(id, { max: 1 }).next());
+  // @ts-expect-error a task, not a listener
+  gives<unknown>()(() => socket.connections(socket.accept(id)));
+  // @ts-expect-error a limit is one of the wait
+  gives<unknown>()(() => socket.recv(id, { timeout: 1 }));
+  // @ts-expect-error a limit is one of the wait
+  gives<unknown>()(() => socket.accept(id, { timeout: 1 }));
+  // @ts-expect-error not awaited
+  gives<unknown>()(() => socket.send(socket.tcpconnect("localhost", 1), "x"));
+});
+
+/** What `next` of a loop gives. */
+type Loop<T> = Promise<IteratorResult<T, undefined>>;
 
 Deno.test("received bytes pass wherever the Web wants an array of its own", () => {
   const use = async () => {
@@ -41,6 +62,13 @@ Deno.test("received bytes pass wherever the Web wants an array of its own", () =
     ]);
     const error = task.error(socket.recvExact(id, 1)) as socket.SocketError;
     for await (const chunk of socket.streams(id).readable) all.push(chunk);
+    for await (const chunk of socket.chunks(id)) all.push(chunk);
+    for await (const chunk of tls.chunks(id, 1)) all.push(chunk);
+    const taken = task.take(socket.recv(id));
+    if (taken?.status === "Completed") all.push(taken.value);
+    all.push(task.result(socket.recv(id))!);
+    all.push((await task.race([socket.recv(id), socket.recvExact(id, 1)])).value);
+    all.push((await task.select([socket.recv(id)])).value);
     for (const data of [...all, socket.peek(id)!, tls.peek(id)!, error.partial!]) {
       new Response(data);
       new Blob([data]);

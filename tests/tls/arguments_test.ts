@@ -233,6 +233,7 @@ test("every other call throws for an ID that is no integer", () => {
     shutdown: tls.shutdown,
     close: tls.close,
     peek: tls.peek,
+    ready: tls.ready,
     unrecv: (id) => tls.unrecv(id, "x"),
     info: tls.info,
     getpeer: tls.getpeer,

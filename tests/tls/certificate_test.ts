@@ -8,13 +8,20 @@ import {
   assertThrows,
 } from "@std/assert";
 import { task, tls } from "../../mod.ts";
-import { checkAuthorities, checkPair, readCertificate } from "../../tls/certificate.ts";
-import { TlsError } from "../../tls/codes.ts";
-import { chooseByName, formatIp, matchesName, parseDnsName, parseIp } from "../../tls/names.ts";
-import { element, integer, oid, Tag } from "../../tls/der.ts";
-import { decodePem, encodePem } from "../../tls/pem.ts";
+import { checkAuthorities, checkPair, readCertificate } from "../../tls/core/certificate.ts";
+import { TlsError } from "../../tls/core/codes.ts";
+import {
+  chooseByName,
+  formatIp,
+  matchesName,
+  parseDnsName,
+  parseIp,
+} from "../../tls/core/names.ts";
+import { element, integer, oid, Tag } from "../../tls/core/der.ts";
+import { decodePem, encodePem } from "../../tls/core/pem.ts";
 import { selfsigned } from "../../tls/selfsigned.ts";
-import { type CertificatePair, issue } from "../../tls/x509.ts";
+import type { CertificatePair } from "../../tls/core/types.ts";
+import { issue } from "../../tls/core/x509.ts";
 import { serverKinds } from "./helpers.ts";
 
 const HOUR = 60 * 60 * 1000;

@@ -1,9 +1,9 @@
 // What is read from the first bytes of a client, for anything that they may be.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { type ClientHello, MAX_HELLO, readClientHello } from "../../tls/client_hello.ts";
-import { TlsError } from "../../tls/codes.ts";
-import { concat } from "../../tls/der.ts";
+import { type ClientHello, MAX_HELLO, readClientHello } from "../../tls/core/client_hello.ts";
+import { TlsError } from "../../tls/core/codes.ts";
+import { concat } from "../../tls/core/der.ts";
 import { Random } from "../random.ts";
 import { clientHello, closeQuietly } from "./helpers.ts";
 import { available as openssl } from "./openssl.ts";

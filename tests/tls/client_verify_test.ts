@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import type { CertificatePair } from "../../tls/x509.ts";
+import type { CertificatePair } from "../../tls/core/types.ts";
 import { codeOf, leavingNothing } from "../settle.ts";
 import { Authority, authority, ca, clientKinds, inDays, refusal, serveTls } from "./helpers.ts";
 

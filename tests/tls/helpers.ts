@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { type CertificatePair, issue } from "../../tls/x509.ts";
+import type { CertificatePair } from "../../tls/core/types.ts";
+import { issue } from "../../tls/core/x509.ts";
 import { randomBytes, receive, sha256 } from "../bytes.ts";
 
 const DAY = 24 * 60 * 60 * 1000;

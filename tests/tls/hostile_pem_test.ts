@@ -2,10 +2,10 @@
 // than its length would keep these tests from ending.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { checkAuthorities, checkPair, readCertificate } from "../../tls/certificate.ts";
-import { TlsError } from "../../tls/codes.ts";
-import { concat, context, element, elements, inside, oid, Tag } from "../../tls/der.ts";
-import { decodePem, encodePem } from "../../tls/pem.ts";
+import { checkAuthorities, checkPair, readCertificate } from "../../tls/core/certificate.ts";
+import { TlsError } from "../../tls/core/codes.ts";
+import { concat, context, element, elements, inside, oid, Tag } from "../../tls/core/der.ts";
+import { decodePem, encodePem } from "../../tls/core/pem.ts";
 import { selfsigned } from "../../tls/selfsigned.ts";
 import { Random } from "../random.ts";
 

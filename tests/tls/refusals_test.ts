@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { toTlsError } from "../../tls/codes.ts";
-import { issue } from "../../tls/x509.ts";
+import { toTlsError } from "../../tls/core/codes.ts";
+import { issue } from "../../tls/core/x509.ts";
 import { leavingNothing } from "../settle.ts";
 import {
   Authority,

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { Verified } from "../../tls/verified.ts";
+import { Verified } from "../../tls/core/verified.ts";
 import { codeOf, leavingNothing, until } from "../settle.ts";
 import { Authority, authority, ca, clientPair, inDays, inspectListener, pair } from "./helpers.ts";
 import { available, type Files, OpenSsl, writeFiles } from "./openssl.ts";

@@ -100,7 +100,7 @@ function upgrade(options: tls.StarttlsServerOptions): Door {
   task.forget(serving);
   return {
     address: socket.getlocal(server),
-    dropped: () => dropped,
+    dropped: () => dropped + inspectListener(server).dropped,
     close: () => socket.close(server),
   };
 }

@@ -7,10 +7,11 @@
 import process from "node:process";
 
 /**
- * What the bench asked this server for: `kind` ("echo", "into", "burst"), `size` of the receive
- * buffer in bytes, and `tls` (`{cert, key}` in PEM) or nothing.
+ * What the bench asked this server for: `kind` ("echo", "into", "two", "burst"), `size` of the
+ * receive buffer in bytes, and `tls` (`{cert, key}` in PEM) or nothing, with which taskio may be
+ * asked for its `native` engine.
  *
- * @type {{kind: string, size: number, tls?: {cert: string, key: string}}}
+ * @type {{kind: string, size: number, tls?: {cert: string, key: string}, native?: boolean}}
  */
 export const options = JSON.parse(process.argv[2]);
 

@@ -10,6 +10,11 @@ function handle(socket) {
     socket.on("data", () => {
       for (let i = 0; i < BURST; i++) socket.write(MESSAGE);
     });
+  } else if (options.kind === "two") {
+    socket.on("data", (data) => {
+      socket.write(data.subarray(0, data.length / 2));
+      socket.write(data.subarray(data.length / 2));
+    });
   } else {
     socket.on("data", (data) => {
       if (socket.write(data)) return;

@@ -16,6 +16,17 @@ async function echo(conn: Deno.Conn): Promise<void> {
   }
 }
 
+/** An answer of two writes, as a header and a body. */
+async function two(conn: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(options.size);
+  for (;;) {
+    const n = await conn.read(buffer);
+    if (n === null) break;
+    await writeAll(conn, buffer.subarray(0, n / 2));
+    await writeAll(conn, buffer.subarray(n / 2, n));
+  }
+}
+
 async function burst(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(options.size);
   while (await conn.read(buffer) !== null) {
@@ -25,7 +36,7 @@ async function burst(conn: Deno.Conn): Promise<void> {
   }
 }
 
-const handler = options.kind === "burst" ? burst : echo;
+const handler = { burst, two }[options.kind] ?? echo;
 
 async function handle(conn: Deno.Conn): Promise<void> {
   try {

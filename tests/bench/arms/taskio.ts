@@ -6,7 +6,11 @@ type SocketId = ReturnType<typeof socket.tcpserver>;
 
 /** The two TLS verbs that differ; socket.recv, send and close work on either kind. */
 interface Tls {
-  tcpserver(host: string, port: number, options: { cert: string; key: string }): SocketId;
+  tcpserver(
+    host: string,
+    port: number,
+    options: { cert: string; key: string; native?: boolean },
+  ): SocketId;
   accept: typeof socket.accept;
 }
 
@@ -38,6 +42,18 @@ async function echoInto(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
+/** An answer of two sends, as a header and a body. */
+async function two(id: SocketId): Promise<void> {
+  for (;;) {
+    const data = await task.await(socket.recv(id, options.size));
+    if (data.length === 0) break;
+    const half = data.length / 2;
+    task.forget(socket.send(id, data.subarray(0, half)));
+    await task.await(socket.send(id, data.subarray(half)));
+  }
+  socket.close(id);
+}
+
 async function burst(id: SocketId): Promise<void> {
   while ((await task.await(socket.recv(id, options.size))).length > 0) {
     const sends = [];
@@ -47,14 +63,15 @@ async function burst(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
-const handler = { echo, into: echoInto, transfer: echoTransfer, burst }[options.kind] ?? echo;
+const kinds = { echo, into: echoInto, transfer: echoTransfer, two, burst };
+const handler = kinds[options.kind] ?? echo;
 
 let server: SocketId;
 let accept = socket.accept;
 if (options.tls) {
   // By a computed name, so that this file type-checks and runs while there is no tls folder.
   const tls: Tls = await import(new URL("../../../tls/mod.ts", import.meta.url).href);
-  server = tls.tcpserver("127.0.0.1", 0, options.tls);
+  server = tls.tcpserver("127.0.0.1", 0, { ...options.tls, native: options.native });
   accept = tls.accept;
 } else {
   server = socket.tcpserver("127.0.0.1", 0);

@@ -1,0 +1,127 @@
+/** The system's part of listening and connecting, as ours. */
+import { type Acceptor, addressOf, type Opened } from "./transport.ts";
+import type { Address } from "./types.ts";
+import { failure, translate } from "./failure.ts";
+
+/** Connects. The signal is for this attempt only. */
+export async function openTcp(
+  hostname: string,
+  port: number,
+  { noDelay = true, keepAlive = false }: { noDelay?: boolean; keepAlive?: boolean },
+  signal: AbortSignal,
+): Promise<Opened & { transport: Deno.TcpConn }> {
+  // Deno asks the signal again once it has connected: were it to throw, the connection would be lost,
+  // open.
+  signal.throwIfAborted = () => {};
+  const transport = await Deno.connect({ hostname, port, signal });
+  try {
+    if (signal.aborted) throw signal.reason;
+    if (noDelay) transport.setNoDelay(true);
+    if (keepAlive) transport.setKeepAlive(true);
+  } catch (cause) {
+    transport.close();
+    throw cause;
+  }
+  return {
+    transport,
+    noDelay,
+    keepAlive,
+    local: addressOf(transport.localAddr),
+    remote: addressOf(transport.remoteAddr),
+  };
+}
+
+/** Whether Deno lets listeners share a port. Asked to when it does not, it ends the process. */
+export function canReusePort(): boolean {
+  return "listenDatagram" in Deno;
+}
+
+/**
+ * Has something listen at a host; `""` is any address of this machine. A socket of IPv6 takes
+ * connections over IPv4, too; where the system has no IPv6 it is one of IPv4.
+ */
+export function listenAt<T>(host: string, listen: (hostname: string) => T): T {
+  if (host !== "") return listen(host);
+  try {
+    return listen("::");
+  } catch (cause) {
+    if (!LACKS_IPV6.has((cause as { code?: string }).code ?? "")) throw cause;
+    return listen("0.0.0.0");
+  }
+}
+
+/** What listening at `::` fails with where there is no IPv6, or it is switched off. */
+const LACKS_IPV6 = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL"]);
+
+/** Listens. `op` is the call that asks for it. */
+export function listenOn(
+  op: string,
+  { host, port, backlog, reusePort }: {
+    host: string;
+    port: number;
+    backlog: number;
+    reusePort: boolean;
+  },
+): { acceptor: Acceptor; local: Address } {
+  const local: Address = [host || "::", port];
+  if (reusePort && !canReusePort()) {
+    const text = "reusePort needs Deno to be run with --unstable-net";
+    throw failure("ENOPROTOOPT", op, { local, text });
+  }
+  try {
+    const listener = listenAt(
+      host,
+      (hostname) => Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }),
+    );
+    return { acceptor: new TcpAcceptor(listener), local: addressOf(listener.addr) };
+  } catch (cause) {
+    throw translate(cause, op, { local });
+  }
+}
+
+class TcpAcceptor implements Acceptor {
+  readonly tls = false;
+  readonly handshaking = 0;
+  dropped = 0;
+  readonly #listener: Deno.TcpListener;
+
+  constructor(listener: Deno.TcpListener) {
+    this.#listener = listener;
+  }
+
+  async accept(): Promise<Opened> {
+    for (;;) {
+      const transport = await this.#listener.accept();
+      if (!this.#prepare(transport)) continue;
+      return {
+        transport,
+        local: addressOf(transport.localAddr),
+        remote: addressOf(transport.remoteAddr),
+      };
+    }
+  }
+
+  /** Sets the options of a new connection; one that takes none is gone, which concerns nobody. */
+  #prepare(transport: Deno.TcpConn): boolean {
+    try {
+      transport.setNoDelay(true);
+      return true;
+    } catch {
+      transport.close();
+      this.dropped++;
+      return false;
+    }
+  }
+
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  unref(): void {
+    this.#listener.unref();
+  }
+
+  close(): void {
+    this.#listener.close();
+  }
+}

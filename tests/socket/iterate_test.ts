@@ -1,0 +1,138 @@
+// connections: a loop over accepts; and what loops do on sockets that are something else.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { socket, task, tls } from "../../mod.ts";
+import { ways } from "../listening.ts";
+import { resettable } from "../reset.ts";
+import { tcpPair } from "../pair.ts";
+import { leavingNothing, turn } from "../settle.ts";
+
+const test = (name: string, run: () => Promise<void>) => Deno.test(name, () => leavingNothing(run));
+
+const pendingOf = (id: socket.SocketId) => (socket.inspect(id) as socket.ListenerRecord).pending;
+
+/** The code of what a `next` rejects with. */
+const refusal = (loop: AsyncIterableIterator<unknown, undefined>) =>
+  loop.next().then(() => "no failure", (error) => error.code);
+
+for (const { name, listen, connect } of ways) {
+  test(`connections() gives each connection and ends when the listener closes [${name}]`, async () => {
+    using server = listen();
+    const clients: Promise<socket.SocketId>[] = [connect(server.id), connect(server.id)];
+    let count = 0;
+    for await (const id of socket.connections(server.id)) {
+      assertEquals(socket.getside(id), "server");
+      socket.close(id);
+      if (++count === 3) setTimeout(() => socket.close(server.id), 5); // while an accept is pending
+      else if (count === 2) clients.push(connect(server.id));
+    }
+    assertEquals(count, 3);
+    (await Promise.all(clients)).forEach(socket.close);
+  });
+
+  test(`connections() ends when the loop's body closes the listener [${name}]`, async () => {
+    using server = listen();
+    const connecting = connect(server.id);
+    for await (const id of socket.connections(server.id)) {
+      socket.close(server.id);
+      socket.close(id);
+    }
+    socket.close(await connecting);
+  });
+
+  test(`connections() leaves the next connection to the next accept [${name}]`, async () => {
+    using server = listen();
+    const iterator = socket.connections(server.id);
+    const nexts = [iterator.next(), iterator.next()];
+    assertEquals(pendingOf(server.id).length, 2);
+    await turn();
+    await iterator.return!();
+    assertEquals(await Promise.all(nexts.map(async (next) => (await next).done)), [true, true]);
+    assertEquals([pendingOf(server.id), socket.isopen(server.id)], [[], true]);
+    const connecting = connect(server.id);
+    socket.close(await task.await(socket.accept(server.id)));
+    socket.close(await connecting);
+  });
+}
+
+test("connections() ends every next that is pending when the listener closes", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const iterator = socket.connections(server);
+  const nexts = [iterator.next(), iterator.next()];
+  socket.close(server);
+  nexts.push(iterator.next());
+  for (const next of nexts) assertEquals(await next, { done: true, value: undefined });
+});
+
+test("connections() of two loops share what comes", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const loops = [socket.connections(server), socket.connections(server)];
+  const nexts = [0, 1, 0, 1].map((which) => loops[which].next());
+  const open: socket.SocketId[] = [];
+  const ports: number[] = [];
+  for (const next of nexts) {
+    const client = await socket.tcpconnect(...socket.getlocal(server));
+    open.push(client, (await next).value!);
+    ports.push(socket.getlocal(client)[1] - socket.getpeer(open.at(-1)!)[1]);
+  }
+  assertEquals(ports, [0, 0, 0, 0]);
+  [...open, server].forEach(socket.close);
+});
+
+test("connections() of a socket that comes to listen ends when that closes", async () => {
+  const server = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+  assertEquals(await refusal(socket.connections(server)), "EINVAL");
+  const loop = socket.connections(server);
+  socket.listen(server);
+  const next = loop.next();
+  socket.close(server);
+  assertEquals((await next).done, true);
+});
+
+test("loops throw the codes of the table of states", async () => {
+  using pair = await tcpPair();
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const created = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+  assertEquals(await refusal(socket.connections(pair.client)), "EOPNOTSUPP");
+  assertEquals(await refusal(socket.chunks(server)), "EOPNOTSUPP");
+  assertEquals(await refusal(socket.lines(server)), "EOPNOTSUPP");
+  assertEquals(await refusal(socket.chunks(created)), "ENOTCONN");
+  assertEquals(await refusal(socket.lines(created)), "ENOTCONN");
+  for (const id of [created, server]) socket.close(id);
+  assertEquals(await refusal(socket.connections(server)), "EBADF");
+  assertEquals(await refusal(socket.connections(2 ** 40)), "EBADF");
+  assertThrows(() => socket.connections("1" as never), TypeError, '"server"');
+  assertThrows(() => tls.connections(1.5), TypeError, '"server"');
+  assertThrows(() => tls.chunks(pair.client, 0), RangeError, '"max"');
+  assertThrows(() => tls.lines(pair.client, { max: 0 }), RangeError, '"max"');
+});
+
+test("loops of tls throw EPROTO when the socket is plain, and take nothing", async () => {
+  using pair = await tcpPair();
+  const server = socket.tcpserver("127.0.0.1", 0);
+  socket.send(pair.peer, "clear\n");
+  assertEquals(await refusal(tls.connections(server)), "EPROTO");
+  assertEquals(await refusal(tls.chunks(pair.client)), "EPROTO");
+  assertEquals(await refusal(tls.lines(pair.client)), "EPROTO");
+  assertEquals(await task.await(socket.recvLine(pair.client)), "clear");
+  socket.close(server);
+});
+
+test("chunks() throws ECONNRESET when the peer resets", async () => {
+  await using connection = await resettable();
+  const loop = socket.chunks(connection.client);
+  const next = refusal(loop);
+  await connection.reset();
+  assertEquals(await next, "ECONNRESET");
+  assertEquals((await loop.next()).done, true);
+});
+
+test("a loop's failure names the line of the caller", async () => {
+  using pair = await tcpPair();
+  socket.close(pair.client);
+  async function callerOfMine() {
+    for await (const _ of socket.chunks(pair.client));
+  }
+  const error = await callerOfMine().catch((error) => error);
+  assertEquals(/callerOfMine/.test(error.stack), true, error.stack);
+});

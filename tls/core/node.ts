@@ -1,0 +1,447 @@
+/**
+ * TLS by `node:tls`, for what Deno's own cannot: it carries its ciphertext over any transport, and
+ * so can take over a connection in the middle, choose a certificate by name and ask the client for
+ * one.
+ *
+ * Theory of operation. A {@linkcode Wire} stands between the transport and Node's TLS socket, with as
+ * much of a `stream.Duplex` as `node:tls` calls.
+ *
+ * - The transport is read only during the handshake and while a `read` waits: Deno's `node:tls` has
+ *   no back-pressure of its own.
+ * - The TLS socket is never told that the transport ended. So its `end` means close_notify and nothing
+ *   else, and a transport that ended without it is a stream that was cut.
+ * - Nothing is taken away at once: the last words, close_notify or the alert that says what is wrong,
+ *   reach the wire in a later turn, and are waited for, for a limited time.
+ * - On the server side the TLS socket comes out of a `tls.Server` that never listens: a bare
+ *   `TLSSocket` would not check the client's certificate. One server serves many handshakes: each has
+ *   an object of its own that inherits from it, and the server's events tell by `this` whose they are.
+ */
+import type { Duplex } from "node:stream";
+import type { ConnectionOptions, Server, TlsOptions, TLSSocket } from "node:tls";
+import type { Transport } from "../../socket/core/transport.ts";
+import { nodeTimers, nodeTls } from "./builtins.ts";
+import { explain, TlsError } from "./codes.ts";
+import { describe, type TlsSession } from "./session.ts";
+import type { PeerCertificate, TlsInfo } from "./types.ts";
+
+/** What was read from the transport before, and what a read under way will bring. */
+export interface Preface {
+  readonly buffered: Uint8Array;
+  readonly arriving: Promise<Uint8Array | null> | undefined;
+}
+
+/** Says what is wrong with a client whose handshake is done. */
+export type Admit = (socket: TLSSocket) => TlsError | undefined;
+
+/** The most that is encrypted at once; it is held until the peer takes it. */
+const PART = 64 * 1024;
+/** Reads begin small, and grow as long as they are filled. */
+const MIN_READ = 4 * 1024;
+const MAX_READ = 128 * 1024;
+/** So many reads in a row that leave most of the buffer empty make it shrink. */
+const PATIENCE = 16;
+/** How long the last words may take, in milliseconds. */
+const LINGER = 1000;
+
+/** What `node:tls` takes for a stream. Its ciphertext comes and goes by {@linkcode NodeTransport}. */
+class Wire {
+  readonly readable = true;
+  readonly writable = true;
+  readonly allowHalfOpen = true;
+  readonly readableLength = 0;
+  readonly write: (chunk: Uint8Array, done: () => void) => boolean;
+  /** Takes ciphertext that was received; a copy is made of it. */
+  feed: (chunk: Uint8Array) => void = () => {};
+  /** Takes the news that the transport is gone, upon which TLS goes too. */
+  closed: () => void = () => {};
+
+  constructor(write: (chunk: Uint8Array, done: () => void) => boolean) {
+    this.write = write;
+  }
+
+  on(event: string, listener: (chunk?: unknown) => void): this {
+    if (event === "data") this.feed = listener;
+    else if (event === "close") this.closed = listener;
+    return this;
+  }
+
+  once(event: string, listener: () => void): this {
+    return this.on(event, listener);
+  }
+
+  end(done?: () => void): void {
+    done?.();
+  }
+
+  removeListener(): this {
+    return this;
+  }
+
+  // Who holds back, how writes are joined and when it ends is for NodeTransport to say.
+  pause(): void {}
+  resume(): void {}
+  cork(): void {}
+  uncork(): void {}
+  destroy(): void {}
+}
+
+/** Whose handshake an event of a server is about. */
+const handshakes: WeakMap<object, NodeTransport> = new WeakMap();
+
+/** Makes a server that never listens, for {@linkcode NodeTransport.server}. */
+export function makeServer(options: TlsOptions): Server {
+  const server = nodeTls().createServer(options);
+  server.on("secureConnection", function (this: object, socket: TLSSocket) {
+    const transport = handshakes.get(this);
+    if (transport === undefined) socket.destroy();
+    else transport.accepted(socket);
+  });
+  server.on("tlsClientError", function (this: object, error: Error, socket: TLSSocket) {
+    socket.on("error", () => {});
+    const refused = socket.authorizationError;
+    handshakes.get(this)?.failed(
+      refused ? new TlsError(String(refused), "client certificate refused") : error,
+    );
+  });
+  return server;
+}
+
+export class NodeTransport implements Transport {
+  readonly #carrier: Transport;
+  readonly #wire: Wire;
+  readonly #admit: Admit | undefined;
+  /** On the server side only there once the handshake is done. */
+  #socket: TLSSocket | undefined;
+  /** Ciphertext, and what was read of it before. */
+  #buffer = new Uint8Array(0);
+  #size = MIN_READ;
+  #wasted = 0;
+  #preface: Uint8Array | undefined;
+  #arriving: Promise<Uint8Array | null> | undefined;
+  #reading = false;
+  #writing = false;
+  /** Plaintext that nobody has taken, the first of it up to `#at`. */
+  readonly #held: Uint8Array[] = [];
+  #at = 0;
+  /** The transport ended. */
+  #cut = false;
+  /** close_notify came. */
+  #ended = false;
+  #secure = false;
+  /** Resolves when close_notify is on its way. */
+  #ending: Promise<void> | undefined;
+  #closed = false;
+  /** What ended the connection; and what ended its sending side alone. */
+  #error: unknown = undefined;
+  #broken: unknown = undefined;
+  /** Somebody waits for news; for the wire to be idle; for a part to be written. */
+  #changed: PromiseWithResolvers<void> | undefined;
+  #drained: PromiseWithResolvers<void> | undefined;
+  #write: PromiseWithResolvers<number> | undefined;
+  #part = 0;
+  // One set of handlers per connection, not per operation.
+  readonly #onRead = (n: number | null) => this.#arrived(n);
+  readonly #onReadError = (error: unknown) => this.failed(error);
+  readonly #onWritten = (error?: Error | null) => this.#written(error);
+
+  private constructor(carrier: Transport, preface?: Preface, admit?: Admit) {
+    this.#carrier = carrier;
+    this.#preface = preface?.buffered.length ? preface.buffered : undefined;
+    this.#arriving = preface?.arriving;
+    this.#admit = admit;
+    this.#wire = new Wire((chunk, done) => {
+      this.#send(chunk, done);
+      return true;
+    });
+  }
+
+  /** Begins a handshake as the client. */
+  static client(carrier: Transport, options: ConnectionOptions, preface?: Preface): NodeTransport {
+    const transport = new NodeTransport(carrier, preface);
+    const stream = transport.#wire as unknown as Duplex;
+    const socket = nodeTls().connect({ ...options, socket: stream as never });
+    transport.#socket = socket;
+    transport.#watch(socket);
+    socket.on("secureConnect", () => transport.#established(socket));
+    return transport;
+  }
+
+  /** Begins a handshake as the server, which {@linkcode makeServer} made. */
+  static server(
+    carrier: Transport,
+    server: Server,
+    preface: Preface,
+    admit: Admit | undefined,
+  ): NodeTransport {
+    const transport = new NodeTransport(carrier, preface, admit);
+    const handshake: Server = Object.create(server);
+    handshakes.set(handshake, transport);
+    handshake.emit("connection", transport.#wire);
+    return transport;
+  }
+
+  /** Resolves once the handshake is done. */
+  async handshake(): Promise<NodeSession> {
+    while (!this.#secure) {
+      const failure = this.#error ?? this.#broken;
+      if (failure !== undefined) throw failure;
+      if (this.#cut) {
+        await turn(); // what came last may still be on its way through the decoder
+        if (!this.#secure) this.failed(cutOff());
+      } else await this.#news();
+    }
+    return new NodeSession(this.#socket!);
+  }
+
+  // The transport is read only while a `read` waits, so whoever waits for that is the one who counts.
+  ref(): void {
+    this.#carrier.ref?.();
+  }
+
+  unref(): void {
+    this.#carrier.unref?.();
+  }
+
+  async read(buffer: Uint8Array): Promise<number | null> {
+    while (this.#held.length === 0) {
+      if (this.#ended) return null;
+      if (this.#error !== undefined) throw this.#error;
+      if (this.#cut) {
+        await turn(); // what came last may still be on its way through the decoder
+        if (this.#held.length === 0 && !this.#ended) this.failed(cutOff());
+      } else await this.#news();
+    }
+    return this.#take(buffer);
+  }
+
+  /** One is under way at a time. */
+  write(data: Uint8Array): Promise<number> {
+    const failure = this.#error ?? this.#broken;
+    if (failure !== undefined) return Promise.reject(failure);
+    const part = data.length > PART ? data.subarray(0, PART) : data;
+    this.#part = part.length;
+    const write = this.#write = Promise.withResolvers();
+    this.#socket!.write(part, this.#onWritten);
+    return write.promise;
+  }
+
+  async closeWrite(): Promise<void> {
+    await this.#lastWords(true);
+    if (this.#broken !== undefined) throw this.#broken;
+    if (!this.#closed) await this.#carrier.closeWrite();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // Behind what the peer does not take there is no room for last words.
+    const clogged = this.#write !== undefined;
+    const failed = (this.#error ?? this.#broken) !== undefined;
+    this.failed(new TlsError("ECONNABORTED", "socket was closed"));
+    this.#write?.reject(this.#error);
+    this.#leave(clogged ? turn() : this.#lastWords(this.#secure && !failed));
+  }
+
+  async #leave(lastWords: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LINGER);
+    await Promise.race([lastWords, promise]);
+    clearTimeout(timer);
+    this.#socket?.destroy();
+    this.#wire.closed();
+    this.#held.length = 0;
+    this.#carrier.close();
+  }
+
+  /** Resolves when the last that there is to say has been written: close_notify, or an alert. */
+  async #lastWords(clean: boolean): Promise<void> {
+    if (clean) {
+      this.#ending ??= new Promise((resolve) => this.#socket!.end(() => resolve()));
+      await this.#ending;
+    }
+    await turn(); // they reach the wire in a later turn
+    await this.#idle();
+  }
+
+  /** Resolves when all ciphertext has been written, or never will be. */
+  async #idle(): Promise<void> {
+    if (this.#writing) await (this.#drained ??= Promise.withResolvers()).promise;
+  }
+
+  /** A server's handshake is done. */
+  accepted(socket: TLSSocket): void {
+    this.#socket = socket;
+    this.#watch(socket);
+    let objection: unknown;
+    try {
+      objection = this.#admit?.(socket);
+    } catch (error) {
+      objection = error;
+    }
+    if (objection === undefined) this.#established(socket);
+    else this.failed(objection);
+  }
+
+  /** Notes what ended the connection. */
+  failed(error: unknown): void {
+    this.#error ??= error;
+    this.#notify();
+  }
+
+  #watch(socket: TLSSocket): void {
+    socket.on("error", (error) => this.failed(error));
+    socket.on("close", (hadError) => {
+      // After close_notify Node may close before the peer's last words have been read.
+      if (!hadError && !this.#cut) this.#ended = true;
+      if (!this.#ended) this.failed(new TlsError("ECONNABORTED", "TLS ended"));
+      else this.#notify();
+    });
+  }
+
+  #established(socket: TLSSocket): void {
+    this.#secure = true;
+    socket.on("data", (chunk) => {
+      this.#held.push(chunk);
+      this.#notify();
+    });
+    socket.on("end", () => {
+      this.#ended = true;
+      this.#notify();
+    });
+    this.#notify();
+  }
+
+  /** Waits until something has changed, and brings ciphertext that it may. */
+  #news(): Promise<void> {
+    const { promise } = this.#changed ??= Promise.withResolvers();
+    this.#pull();
+    return promise;
+  }
+
+  #notify(): void {
+    const changed = this.#changed;
+    this.#changed = undefined;
+    changed?.resolve();
+  }
+
+  #take(buffer: Uint8Array): number {
+    const chunk = this.#held[0];
+    const left = chunk.length - this.#at;
+    if (left <= buffer.length) {
+      buffer.set(this.#at === 0 ? chunk : chunk.subarray(this.#at));
+      this.#held.shift();
+      this.#at = 0;
+      return left;
+    }
+    buffer.set(chunk.subarray(this.#at, this.#at += buffer.length));
+    return buffer.length;
+  }
+
+  #pull(): void {
+    if (this.#reading || this.#cut || this.#closed) return;
+    if (this.#preface !== undefined) {
+      const preface = this.#preface;
+      this.#preface = undefined;
+      return this.#feed(preface);
+    }
+    this.#reading = true;
+    if (this.#arriving !== undefined) {
+      const arriving = this.#arriving;
+      this.#arriving = undefined;
+      arriving.then((data) => {
+        if (data !== null) this.#buffer = new Uint8Array(data);
+        this.#arrived(data === null ? null : data.length);
+      }, this.#onReadError);
+      return;
+    }
+    if (this.#buffer.length !== this.#size) this.#buffer = new Uint8Array(this.#size);
+    this.#carrier.read(this.#buffer).then(this.#onRead, this.#onReadError);
+  }
+
+  #arrived(n: number | null): void {
+    this.#reading = false;
+    if (this.#closed) return;
+    if (n === null) {
+      this.#cut = true;
+      return this.#notify();
+    }
+    if (n === this.#size) {
+      this.#size = Math.min(this.#size * 4, MAX_READ);
+      this.#wasted = 0;
+    } else if (n * 8 > this.#size || this.#size === MIN_READ) {
+      this.#wasted = 0;
+    } else if (++this.#wasted === PATIENCE) {
+      this.#size /= 4;
+      this.#wasted = 0;
+    }
+    this.#feed(this.#buffer.subarray(0, n));
+  }
+
+  /** Has ciphertext decrypted, and reads on if nothing came of it. */
+  #feed(ciphertext: Uint8Array): void {
+    this.#wire.feed(ciphertext);
+    if (this.#changed !== undefined) this.#pull();
+  }
+
+  /** Writes ciphertext to the transport. */
+  #send(chunk: Uint8Array, done: () => void): void {
+    this.#writing = true;
+    this.#carrier.write(chunk).then((n) => {
+      if (n < chunk.length) this.#send(chunk.subarray(n), done);
+      else this.#sent(done);
+    }, (error) => {
+      this.#broken = error; // receiving may go on
+      this.#sent(done);
+      this.#notify();
+    });
+  }
+
+  #sent(done: () => void): void {
+    this.#writing = false;
+    done(); // may bring the next
+    if (this.#writing) return;
+    this.#drained?.resolve();
+    this.#drained = undefined;
+  }
+
+  /** A part of the program's has been written, or will not be. */
+  #written(error: Error | null | undefined): void {
+    const write = this.#write;
+    this.#write = undefined;
+    const failure = this.#error ?? this.#broken ?? error;
+    if (failure !== undefined && failure !== null) write?.reject(failure);
+    else write?.resolve(this.#part);
+  }
+}
+
+/** A session of Node's TLS. */
+export class NodeSession implements TlsSession {
+  readonly explain = explain;
+  readonly joins = true;
+  readonly #info: Omit<TlsInfo, "peerCertificate">;
+  readonly #certificate: PeerCertificate | null;
+
+  /** Asks at once for what the socket tells only as long as it is there. */
+  constructor(socket: TLSSocket) {
+    const { alpnProtocol, servername } = socket as TLSSocket & { servername?: string | false };
+    this.#info = {
+      protocol: socket.getProtocol(),
+      cipher: socket.getCipher()?.name ?? null,
+      alpn: alpnProtocol || null,
+      sni: servername || null,
+    };
+    this.#certificate = describe(socket.getPeerCertificate());
+  }
+
+  info(): TlsInfo {
+    return { ...this.#info, peerCertificate: this.#certificate };
+  }
+}
+
+function cutOff(): TlsError {
+  return new TlsError("EUNEXPECTEDEOF", "connection was cut without close_notify");
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => nodeTimers().setImmediate(resolve));
+}
