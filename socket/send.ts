@@ -23,8 +23,8 @@ import * as verbs from "./core/verbs.ts";
  * With `transfer: true` the data's memory is given up at the call, as to `postMessage`: its whole
  * `ArrayBuffer` is detached, with every view of it (of a `subarray` the rest, too; a small `Buffer` of
  * Node's shares its memory with others), even if the task faults. When it has been sent, memory of 4, 16 or
- * 64 KiB serves later receives, which is what makes an echo of large chunks cheap; it costs more than it
- * saves below some 4 KiB. A receive or send that uses the same memory at the time loses it, as above.
+ * 64 KiB serves later receives, which is what makes an echo of large chunks cheap; below some 500 bytes it
+ * saves nothing. A receive or send that uses the same memory at the time loses it, as above.
  *
  * @param id A connection.
  * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.

@@ -440,9 +440,7 @@ export class Receiver {
     const end = Math.min(this.#end, start + max);
     const isLast = end === this.#end && !this.#reading;
     if (start > 0 || !isLast || end * 2 < buffer.length) {
-      const memory = takeMemory(end - start);
-      memory?.set(buffer.subarray(start, end));
-      const bytes = memory ?? copyPart(buffer, start, end);
+      const bytes = this.#part(buffer, start, end);
       this.#advance(end);
       return bytes;
     }
@@ -451,6 +449,13 @@ export class Receiver {
     if (end === buffer.length) return buffer;
     if (this.#used) buffer.fill(0, end);
     return buffer.subarray(0, end);
+  }
+
+  #part(buffer: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+    const memory = end - start < MIN_BUFFER ? undefined : takeMemory(end - start);
+    if (memory === undefined) return copyPart(buffer, start, end);
+    memory.set(buffer.subarray(start, end));
+    return memory;
   }
 
   #nextPushed(max: number): Uint8Array<ArrayBuffer> {

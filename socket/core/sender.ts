@@ -5,8 +5,8 @@
  * the others queue, and when the write ends the small ones at the front are joined into one chunk
  * and written together: a burst of a thousand sends costs a handful of system calls.
  *
- * What is small is written from memory that serves one write after the other: V8 keeps small arrays
- * without an ArrayBuffer, and to make one costs more than to copy them. The rest is written from the
+ * What is small is written from memory that serves one write after the other, so that the caller's array
+ * is free as soon as the send has begun. The rest is written from the
  * caller's own memory, or from what the caller has given up; that is kept for receives afterwards. Should that be taken away meanwhile, what is left of it cannot be sent, and
  * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
  *
@@ -34,8 +34,6 @@ import type { Stream } from "./stream.ts";
 
 /** Up to here a send that is written by itself is copied, too. */
 const SMALL = 512;
-/** Up to here copying byte by byte is faster than a call. */
-const FEW = 96;
 /** The most that is joined into one write. */
 const CHUNK = 64 * 1024;
 /** A send of this size or more is written by itself, uncopied. */
@@ -55,8 +53,7 @@ class Scratch {
   copy(data: Uint8Array): Uint8Array {
     const { length } = data;
     const memory = this.#memory;
-    if (length > FEW) memory.set(data);
-    else for (let i = 0; i < length; i++) memory[i] = data[i];
+    memory.set(data);
     if (this.#view.length !== length) this.#view = memory.subarray(0, length);
     return this.#view;
   }

@@ -4,6 +4,7 @@ import { type Pair, type Transport, transports } from "../pair.ts";
 import { leavingNothing } from "../settle.ts";
 import { cancelTests } from "./duplex/cancels.ts";
 import { endingTests } from "./duplex/endings.ts";
+import { givenTests } from "./duplex/given.ts";
 import { iterateTests } from "./duplex/iterate.ts";
 import { lookaheadTests } from "./duplex/lookahead.ts";
 import { memoryTests } from "./duplex/memory.ts";
@@ -25,6 +26,7 @@ function duplexTests({ name, makePair }: Transport): void {
   lookaheadTests(test);
   cancelTests(test);
   memoryTests(test);
+  givenTests(test);
   readyTests(test);
   iterateTests(test);
 }
