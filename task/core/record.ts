@@ -25,8 +25,7 @@
 import type { Outcome } from "./types.ts";
 import { nameIds, nextId } from "./ids.ts";
 import { now } from "./now.ts";
-import type { Link, Queue } from "./queue.ts";
-import { nothingHeld, Shelf } from "./shelf.ts";
+import { type Link, Queue } from "./queue.ts";
 import { type Above, capture, rejection } from "./stack.ts";
 import { IdTable } from "./table.ts";
 
@@ -103,6 +102,26 @@ export class Task implements Link<Task> {
     running++;
   }
 }
+
+/**
+ * Where settled tasks wait to be claimed.
+ *
+ * A settled task that nobody waited for is on exactly one shelf. The shelf says what is to be done
+ * when a task on it is dropped instead of claimed: an accepted connection must be closed, say. So who
+ * owns an unclaimed result is told by the shelf that it is on, and by nothing else.
+ */
+export class Shelf extends Queue<Task> {
+  /** A task of this shelf was dropped: lets go of what its result holds. */
+  readonly dropped: (task: Task) => void;
+
+  constructor(dropped: (task: Task) => void) {
+    super();
+    this.dropped = dropped;
+  }
+}
+
+/** For results that hold nothing which must be let go of. */
+export function nothingHeld(): void {}
 
 const tasks: IdTable<Task> = new IdTable();
 let running = 0;
