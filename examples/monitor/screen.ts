@@ -62,7 +62,7 @@ export function render(
   const listeners = now.sockets.filter((record) => record.kind === "listener");
   const summary = [
     `process ${now.pid}`,
-    `${listeners.length} listeners, ${streams.length} connections`,
+    `${listeners.length} listening, ${streams.length} connected`,
     `in ${sum(sockets.map((row) => row.bytesIn))}/s`,
     `out ${sum(sockets.map((row) => row.bytesOut))}/s`,
     `queued ${sum(streams.map((record) => record.queuedOut))}`,

@@ -5,11 +5,16 @@ const root = new URL("../../", import.meta.url);
 /** What the examples may do besides `--allow-net`, as their help says. */
 export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   https_get: ["--allow-read"],
+  "monitor/monitor": ["--allow-read", "--allow-write"],
+  "monitor/sample": ["--allow-read", "--allow-write"],
   multicore_server: ["--allow-run"],
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
   tls_echo_server: ["--allow-read", "--allow-write"],
 };
+
+/** Whose Unix sockets count as any address to Deno. */
+const ANYWHERE = /^monitor\//;
 
 /** How long an example may take before it counts as hanging. */
 const PATIENCE = 30_000;
@@ -30,7 +35,8 @@ export class Program implements AsyncDisposable {
 
   constructor(name: string, ...args: string[]) {
     const path = `examples/${name}.ts`;
-    const permissions = ["--allow-net=127.0.0.1", ...PERMISSIONS[name] ?? []];
+    const net = ANYWHERE.test(name) ? "--allow-net" : "--allow-net=127.0.0.1";
+    const permissions = [net, ...PERMISSIONS[name] ?? []];
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", ...permissions, path, ...args],
       cwd: root,
