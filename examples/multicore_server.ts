@@ -1,12 +1,14 @@
 // An echo server that uses every core: one process for each, all on one port, among which the system
 // spreads the connections (SO_REUSEPORT, on Linux). A process that dies is started again. Ctrl-C ends all of
-// them gently, and each tells whom it served. It is one file to copy.
+// them gently, and each tells whom it served.
 //
 //     deno run --allow-net --allow-run examples/multicore_server.ts --port 9000
 //
 // The first process, which you start, serves nobody: it starts the others from this same file, with
 // --unstable-net, which Deno asks for to share a port. They end when their standard input does, so none is
 // left behind, whatever ends the first.
+//
+// One file to copy: all it needs is `deno add jsr:@taskio/net`.
 
 import { socket, task } from "@taskio/net";
 

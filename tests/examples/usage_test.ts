@@ -21,6 +21,17 @@ const PROGRAMS: Record<string, { texts: string[]; others: string[]; switches?: s
     others: ["listen", "target", "timeout"],
     switches: ["target-tls"],
   },
+  multicore_server: {
+    texts: ["host"],
+    others: ["port", "processes", "grace"],
+    switches: ["one"],
+  },
+  "behind_haproxy/server": {
+    texts: ["name", "host"],
+    others: ["port", "agent", "patience", "grace"],
+  },
+  "monitor/monitor": { texts: ["path"], others: ["every"], switches: ["once"] },
+  "monitor/sample": { texts: ["path"], others: ["port", "clients"] },
   "wasm_guest/host": { texts: ["host"], others: ["port", "frame"] },
 };
 
@@ -75,7 +86,7 @@ const REFUSED: [name: string, args: string[], message: string][] = [
   ["https_get", ["--path=/a b"], `--path takes /text: current value is "/a b"`],
   ["https_get", ["--path=/ HTTP/1.1\r\nX: y"], "--path takes /text"],
   ["https_get", ["--sni=a..b"], `--sni takes name: current value is "a..b"`],
-  ["starttls_smtp_probe", ["--name=a\r\nQUIT"], "--name takes name"],
+  ["starttls_smtp_probe", ["--name=a\r\nQUIT"], "--name takes word"],
   ["tls_echo_server", ["--cert=c.pem"], "--cert and --key belong together"],
   ["tcp_proxy", ["--key=k.pem"], "--cert and --key belong together"],
   ["tcp_proxy", ["--sni=a.test"], "--sni and --ca belong to --target-tls"],
