@@ -127,8 +127,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

@@ -65,8 +65,9 @@ async function writeAll(data: Uint8Array): Promise<void> {
   for (let at = 0; at < data.length;) at += await Deno.stdout.write(data.subarray(at));
 }
 
-// The answer to the request, however its length is told: by Content-Length, in chunks, or by the end of the
-// stream. A body that was cut short is an error, never a short body. One piece of it is held at a time.
+// The answer to the request, however its length is told: by Content-Length, in chunks, or by the
+// end of the stream. A body that was cut short is an error, never a short body. One piece of it is
+// held at a time.
 
 interface HttpResponse {
   readonly status: number;
@@ -283,8 +284,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

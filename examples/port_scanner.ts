@@ -1,4 +1,5 @@
-// A concurrent TCP port scanner. Each probe is a task: it connects, then polls the status of a recv.
+// A concurrent TCP port scanner. Each probe is a task: it connects, then polls the status of a
+// recv.
 //
 //     deno run --allow-net examples/port_scanner.ts --from 1 --to 1024
 //
@@ -137,7 +138,8 @@ async function scanAndPrint(
 /** Replaces the progress line; an empty one takes it away. There is none but on a terminal. */
 function showProgress(line: string): void {
   if (!Deno.stderr.isTerminal()) return;
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line}`));
+  const width = (Deno.consoleSize().columns || 80) - 1; // what wraps cannot be taken away
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line.slice(0, width)}`));
 }
 
 // The command line. The same lines are in every example, so that each is one file to copy.
@@ -220,8 +222,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

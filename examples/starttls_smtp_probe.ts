@@ -2,8 +2,8 @@
 //
 //     deno run --allow-net examples/starttls_smtp_probe.ts --host mail.example.com --port 25
 //
-// The conversation is that of RFC 3207: EHLO, STARTTLS, the handshake, and EHLO again, since nothing
-// that was said in clear counts any more.
+// The conversation is that of RFC 3207: EHLO, STARTTLS, the handshake, and EHLO again, since
+// nothing that was said in clear counts any more.
 //
 // One file to copy: all it needs is `deno add jsr:@taskio/net`.
 
@@ -215,8 +215,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

@@ -19,7 +19,7 @@ Usage: deno run --allow-net --allow-read examples/tcp_proxy.ts [flags]
   --key <file>            Private key of --cert, PEM (default: none)
   --target-tls            Connect to the target with TLS
   --sni <name>            Name to ask the target for, if it is not its host (default: none)
-  --ca <file>             Certificates of the target to trust besides the system's, PEM (default: none)
+  --ca <file>             Certificates to trust besides the system's, PEM (default: none)
   --timeout <1..3600000>  Longest wait for the target, in milliseconds (default: 10000)
   --help, -h              Show this text`;
 
@@ -148,7 +148,8 @@ async function untilInterrupt(main: () => Promise<void>): Promise<void> {
 /** Replaces the progress line; an empty one takes it away. There is none but on a terminal. */
 function showProgress(line: string): void {
   if (!Deno.stderr.isTerminal()) return;
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line}`));
+  const width = (Deno.consoleSize().columns || 80) - 1; // what wraps cannot be taken away
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line.slice(0, width)}`));
 }
 
 // The command line. The same lines are in every example, so that each is one file to copy.
@@ -231,8 +232,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

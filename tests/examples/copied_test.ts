@@ -46,8 +46,10 @@ for (const name of sources.keys()) {
 /** What stands between the top-level declarations of a file: each with its comment, by name. */
 function declarations(source: string): Map<string, string> {
   const found = new Map<string, string>();
-  const pattern =
-    /^(?:\/\*\*(?:[^*]|\*(?!\/))*\*\/\n)?(?:async )?(?:function\*?|class|const) (\w+)[^]*?(?:^[})\]]+;?$|\{\}$)/gm;
+  const comment = String.raw`^(?:/\*\*(?:[^*]|\*(?!/))*\*/\n)?`;
+  const begin = String.raw`(?:async )?(?:function\*?|class|const) (\w+)`;
+  const end = String.raw`(?:^[})\]]+;?$|\{\}$)`;
+  const pattern = RegExp(`${comment}${begin}[^]*?${end}`, "gm");
   for (const [text, name] of source.matchAll(pattern)) found.set(name, text);
   return found;
 }
@@ -71,5 +73,14 @@ Deno.test("examples have the same text where they share a function", () => {
     const texts = sources.values().map((source) => declarations(source).get(name)).toArray();
     const distinct = new Set(texts.filter((text) => text !== undefined));
     assertEquals(distinct.size, 1, name);
+  }
+});
+
+Deno.test("README of the examples names each of them", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", examples));
+  for (const { name, isDirectory } of Deno.readDirSync(examples)) {
+    if (name !== "README.md") {
+      assertStringIncludes(readme, isDirectory ? `${name}/` : `[\`${name}\`]`);
+    }
   }
 });

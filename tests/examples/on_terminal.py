@@ -1,6 +1,6 @@
 # Runs a command on a terminal of its own. Each line of standard input is JSON: {"keys": "q"} types,
-# {"size": [rows, columns]} resizes. What the command prints goes to standard output. At its end the last
-# line on standard error is JSON: its exit code, and whether it left the terminal as it was.
+# {"size": [rows, columns]} resizes. What the command prints goes to standard output. At its end the
+# last line on standard error is JSON: its exit code, and whether it left the terminal as it was.
 import fcntl, json, os, pty, select, signal, struct, subprocess, sys, termios
 
 def resize(fd, rows, columns):
