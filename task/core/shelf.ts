@@ -8,13 +8,22 @@
 import { Queue } from "./queue.ts";
 import type { Task } from "./record.ts";
 
-export class Shelf extends Queue<Task> {
+/** Whoever has a shelf, or makes one when it is needed. */
+export interface Holder {
+  readonly shelf: Shelf;
+}
+
+export class Shelf extends Queue<Task> implements Holder {
   /** A task of this shelf was dropped: lets go of what its result holds. */
   readonly dropped: (task: Task) => void;
 
   constructor(dropped: (task: Task) => void) {
     super();
     this.dropped = dropped;
+  }
+
+  get shelf(): Shelf {
+    return this;
   }
 }
 
