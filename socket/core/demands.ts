@@ -20,7 +20,7 @@ export class Exact extends Demand {
 
   meet(task: Task, receiver: Receiver): void {
     if (receiver.buffered < this.#n) receiver.faultEnded(task);
-    else complete(task, receiver.take(this.#n), receiver.shelf);
+    else complete(task, receiver.take(this.#n), receiver);
   }
 
   pushed(): void {}
@@ -72,7 +72,7 @@ export class Until extends Demand {
 
   /** The first `length` bytes are the message. */
   protected found(task: Task, receiver: Receiver, length: number): void {
-    complete(task, receiver.take(length), receiver.shelf);
+    complete(task, receiver.take(length), receiver);
   }
 
   /** The stream ended before the delimiter came. */
@@ -114,7 +114,7 @@ export class Line extends Until {
       return fault(task, receiver.fail("EMSGSIZE", task.kind, reason));
     }
     receiver.skip(taken);
-    complete(task, text, receiver.shelf);
+    complete(task, text, receiver);
   }
 }
 

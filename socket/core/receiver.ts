@@ -74,7 +74,7 @@ export class Receiver {
   /** Bytes received from the transport. */
   bytes = 0;
   /** Completed receives with bytes that nobody has claimed. */
-  readonly shelf: Shelf = new Shelf(nothingHeld);
+  #shelf: Shelf | undefined;
   readonly #stream: Stream;
   readonly #waiting: Queue<Task> = new Queue();
   /** Those that wait for what the next recv would give, and take nothing: there once there was one. */
@@ -83,7 +83,7 @@ export class Receiver {
   #pushed: Uint8Array<ArrayBuffer> | undefined;
   #front = 0;
   /** How long its pieces are, the next one last. */
-  readonly #pieces: number[] = [];
+  #pieces: number[] | undefined;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   /** Behind what was received it may hold old bytes, of anybody's. */
   #used = false;
@@ -104,22 +104,24 @@ export class Receiver {
   #lost: DeferredFault | undefined;
   /** Who gets what a read still brings after `pause`. */
   #successor: PromiseWithResolvers<Uint8Array | null> | undefined;
-  // One pair of handlers per connection, not per read.
-  readonly #onRead = (n: number | null) => {
+  // One handler per connection, not per read: what is neither a number nor the end is a failure.
+  readonly #onRead = (outcome: unknown) => {
     this.#work?.end();
+    if (typeof outcome !== "number" && outcome !== null) return this.#failed(outcome);
     try {
-      this.#arrived(n);
+      this.#arrived(outcome);
     } catch (cause) {
       this.#failed(this.#noMemory("recv", cause)); // for bytes that came: the stream has a hole
     }
   };
-  readonly #onError = (cause: unknown) => {
-    this.#work?.end();
-    this.#failed(cause);
-  };
 
   constructor(stream: Stream) {
     this.#stream = stream;
+  }
+
+  /** Made when needed: most results are waited for. */
+  get shelf(): Shelf {
+    return this.#shelf ??= new Shelf(nothingHeld);
   }
 
   /** A receive: `argument` is the buffer of a recvInto, a `Demand`, or nothing. */
@@ -174,7 +176,7 @@ export class Receiver {
     this.#makeRoomInFront(length);
     this.#front -= length;
     this.#pushed!.set(data, this.#front);
-    this.#pieces.push(length);
+    (this.#pieces ??= []).push(length);
     for (const { argument } of this.#waiting) {
       if (argument instanceof Demand) argument.pushed(length);
     }
@@ -207,7 +209,7 @@ export class Receiver {
 
   /** The length of the piece that was pushed last. */
   get #piece(): number {
-    return this.#pieces[this.#pieces.length - 1];
+    return this.#pieces!.at(-1)!;
   }
 
   /** Whether nothing more will come after what is buffered. */
@@ -327,13 +329,14 @@ export class Receiver {
       for (let task; (task = this.#waiting.shift()) !== undefined;) fault(task, closed);
       for (let task; (task = this.#watching?.shift()) !== undefined;) fault(task, closed);
     }
-    for (let task; (task = this.shelf.head) !== undefined;) makeDroppable(task);
+    for (let task; (task = this.#shelf?.head) !== undefined;) makeDroppable(task);
     this.#buffer =
       this.#pushed =
       this.#direct =
       this.#directBuffer =
         undefined;
-    this.#pieces.length = this.#start = this.#end = 0;
+    this.#pieces = undefined;
+    this.#start = this.#end = 0;
     this.#successor?.resolve(null);
   }
 
@@ -399,7 +402,7 @@ export class Receiver {
     const { argument } = task;
     if (argument === undefined) {
       if (this.#start < this.#end || this.#pushed !== undefined) {
-        complete(task, this.#next(task.count), this.shelf);
+        complete(task, this.#next(task.count), this);
       } else if (this.#cause !== undefined) this.faultEnded(task);
       else complete(task, new Uint8Array(0));
     } else if (argument instanceof Demand) argument.meet(task, this);
@@ -470,9 +473,10 @@ export class Receiver {
   /** So many of the pushed bytes have been taken. */
   #advancePushed(n: number): void {
     this.#front += n;
-    while (n >= this.#piece) n -= this.#pieces.pop()!;
-    if (n > 0) this.#pieces[this.#pieces.length - 1] -= n;
-    if (this.#pieces.length === 0) this.#pushed = undefined;
+    const pieces = this.#pieces!;
+    while (n >= this.#piece) n -= pieces.pop()!;
+    if (n > 0) pieces[pieces.length - 1] -= n;
+    if (pieces.length === 0) this.#pushed = undefined;
   }
 
   /** The buffer has been taken up to `end`; once empty it is used from its start again. */
@@ -516,7 +520,7 @@ export class Receiver {
       }
     }
     this.#reading = true;
-    this.#stream.transport.read(buffer).then(this.#onRead, this.#onError);
+    this.#stream.transport.read(buffer).then(this.#onRead, this.#onRead);
   }
 
   /** Where to read to: behind what is buffered. */

@@ -67,7 +67,8 @@ export class Sender {
   /** Bytes handed to the transport. */
   bytes = 0;
   readonly #stream: Stream;
-  readonly #queue: Queue<Task> = new Queue();
+  /** There once a send had to wait. */
+  #queue: Queue<Task> | undefined;
   readonly #begun: Queue<Task> = new Queue();
   #chunk: Uint8Array | undefined;
   /** The chunk's length, which it loses if the program detaches its buffer. */
@@ -84,16 +85,7 @@ export class Sender {
   #ended = false;
   #endSent = false;
   #cause: unknown = undefined;
-  // One pair of handlers per connection, not per write.
-  readonly #onWrite = (n: number) => {
-    try {
-      this.#wrote(n);
-    } catch (cause) {
-      this.#failed(this.#stream.fail("ENOMEM", "send", `no memory for what is sent, ${cause}`));
-    }
-  };
-  readonly #onError = (cause: unknown) => this.#failed(cause);
-  readonly #onGathered = () => this.resume();
+  #onGathered: (() => void) | undefined;
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -113,7 +105,7 @@ export class Sender {
     } else {
       task.argument = data;
       task.count = bytesOf(data).length;
-      this.#queue.push(task);
+      this.#enqueue(task);
       if (this.#chunk === undefined) this.#gather();
     }
     return task.id;
@@ -128,29 +120,38 @@ export class Sender {
       fault(task, this.#stream.fail("ENOTCONN", "shutdown"));
     } else {
       this.#ending = true;
-      this.#queue.push(task);
+      this.#enqueue(task);
       if (this.#chunk === undefined) this.#next();
     }
     return task.id;
   }
 
+  #enqueue(task: Task): void {
+    (this.#queue ??= new Queue()).push(task);
+  }
+
+  /** What waits, from the first on. */
+  get #queued(): Iterable<Task> {
+    return this.#queue ?? [];
+  }
+
   /** A shutdown was cancelled: unless it has begun, sending goes on. */
   reopen(): void {
     if (this.#ended) return;
-    for (const task of this.#queue) if (task.kind === "shutdown") return;
+    for (const task of this.#queued) if (task.kind === "shutdown") return;
     this.#ending = false;
   }
 
   /** Bytes that have not been handed to the transport. */
   get queued(): number {
     let sum = this.#chunk === undefined ? 0 : this.#length - this.#written;
-    for (const task of this.#queue) sum += task.count;
+    for (const task of this.#queued) sum += task.count;
     return sum;
   }
 
   *pending(): Generator<TaskId, void, undefined> {
     for (const task of this.#begun) yield task.id;
-    for (const task of this.#queue) yield task.id;
+    for (const task of this.#queued) yield task.id;
   }
 
   close(): void {
@@ -184,18 +185,15 @@ export class Sender {
   /** Begins with what is queued at the end of the turn, when others may have joined it. */
   #gather(): void {
     this.pause();
-    queueMicrotask(this.#onGathered);
+    queueMicrotask(this.#onGathered ??= () => this.resume());
   }
 
   /** Faults everything that has not been sent. */
   #abandon(reason: () => DeferredFault): void {
-    if (this.#begun.size + this.#queue.size === 0) return;
+    if (this.#begun.size === 0 && (this.#queue === undefined || this.#queue.size === 0)) return;
     const error = reason();
     for (const queue of [this.#begun, this.#queue]) {
-      for (const task of queue) {
-        queue.remove(task);
-        fault(task, error);
-      }
+      for (let task; (task = queue?.shift()) !== undefined;) fault(task, error);
     }
   }
 
@@ -227,11 +225,18 @@ export class Sender {
     this.#write(data);
   }
 
-  #write(data: Uint8Array): void {
+  /** A call that waits takes memory while it does; handlers of its end would for good. */
+  async #write(data: Uint8Array): Promise<void> {
+    let n: number;
     try {
-      this.#stream.transport.write(data).then(this.#onWrite, this.#onError);
+      n = await this.#stream.transport.write(data);
     } catch (cause) {
-      this.#failed(cause);
+      return this.#failed(cause);
+    }
+    try {
+      this.#wrote(n);
+    } catch (cause) {
+      this.#failed(this.#stream.fail("ENOMEM", "send", `no memory for what is sent, ${cause}`));
     }
   }
 
@@ -249,7 +254,8 @@ export class Sender {
       const chunk = this.#chunk!;
       // What is left of it is gone, and half of it has been sent.
       if (n === 0 || chunk.length < this.#length) return this.#failed(this.#detachedBuffer("send"));
-      return this.#write(chunk.subarray(written));
+      this.#write(chunk.subarray(written));
+      return;
     }
     this.#chunk = undefined;
     if (this.#scratch !== undefined) {
@@ -262,13 +268,13 @@ export class Sender {
       keepMemory(this.#given);
       this.#given = undefined;
     } else this.#work?.end();
-    if (this.#queue.size > 0) this.#next();
+    if (this.#queue !== undefined && this.#queue.size > 0) this.#next();
   }
 
   /** Begins what is at the front of the queue. */
   #next(): void {
     while (this.#chunk === undefined) {
-      const task = this.#queue.shift();
+      const task = this.#queue?.shift();
       if (task === undefined) return;
       if (task.kind === "shutdown") {
         this.#end(task);
@@ -276,7 +282,7 @@ export class Sender {
       }
       const source = task.argument as Uint8Array | Given;
       const { length } = bytesOf(source);
-      const next = this.#queue.head;
+      const next = this.#queue!.head;
       if (length !== task.count) fault(task, this.#detachedBuffer(task.kind));
       else if (next === undefined || length >= LARGE || !fits(length, next)) {
         this.#begin(task, source);
@@ -296,9 +302,9 @@ export class Sender {
       task.argument = data.length;
       task.count = used += data.length;
       this.#begun.push(task);
-      const next = this.#queue.head;
+      const next = this.#queue!.head;
       if (next === undefined || !fits(used, next)) break;
-      this.#queue.remove(task = next);
+      this.#queue!.remove(task = next);
       source = task.argument as Uint8Array | Given;
     }
     this.#memory = memory;
@@ -314,7 +320,10 @@ export class Sender {
     this.#begun.push(task);
     if (this.#ended) return;
     this.#ended = true;
-    this.#stream.transport.closeWrite().then(() => this.#finished(), this.#onError);
+    this.#stream.transport.closeWrite().then(
+      () => this.#finished(),
+      (cause) => this.#failed(cause),
+    );
   }
 
   #finished(): void {

@@ -84,9 +84,12 @@ class TcpAcceptor implements Acceptor {
   readonly handshaking = 0;
   dropped = 0;
   readonly #listener: Deno.TcpListener;
+  /** Most connections came to the same address, and share it. */
+  #local: Address;
 
   constructor(listener: Deno.TcpListener) {
     this.#listener = listener;
+    this.#local = addressOf(listener.addr);
   }
 
   async accept(): Promise<Opened> {
@@ -95,10 +98,16 @@ class TcpAcceptor implements Acceptor {
       if (!this.#prepare(transport)) continue;
       return {
         transport,
-        local: addressOf(transport.localAddr),
+        local: this.#shared(addressOf(transport.localAddr)),
         remote: addressOf(transport.remoteAddr),
       };
     }
+  }
+
+  #shared(local: Address): Address {
+    const [ip, port] = this.#local;
+    if (ip !== local[0] || port !== local[1]) this.#local = local;
+    return this.#local;
   }
 
   /** Sets the options of a new connection; one that takes none is gone, which concerns nobody. */

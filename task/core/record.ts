@@ -26,6 +26,8 @@ import type { Outcome } from "./types.ts";
 import { nameIds, nextId } from "./ids.ts";
 import { now } from "./now.ts";
 import { type Link, Queue } from "./queue.ts";
+import type { Link, Queue } from "./queue.ts";
+import { type Holder, nothingHeld, Shelf } from "./shelf.ts";
 import { type Above, capture, rejection } from "./stack.ts";
 import { IdTable } from "./table.ts";
 
@@ -161,13 +163,13 @@ export function runningCount(): number {
 /**
  * Settles a task with its result; without effect if it was cancelled before.
  *
- * @param shelf Where the result waits to be claimed if its loss would lose what it holds.
+ * @param holder Whose shelf it is where the result waits to be claimed if its loss would lose what it holds.
  */
-export function complete(task: Task, value: unknown, shelf?: Shelf): void {
+export function complete(task: Task, value: unknown, holder?: Holder): void {
   if (task.state !== RUNNING) return;
   task.state = COMPLETED;
   task.value = value;
-  settle(task, shelf);
+  settle(task, holder);
 }
 
 /**
@@ -222,16 +224,16 @@ export function rejectionOf(task: Task): Promise<never> {
   return rejection((above) => errorOf(task, above));
 }
 
-function settle(task: Task, shelf: Shelf | undefined): void {
+function settle(task: Task, holder: Holder | undefined): void {
   task.argument = undefined;
   running--;
   if (deliver(task)) {
     leaveTable(task);
   } else if (task.forgotten) {
     leaveTable(task);
-    shelf?.dropped(task);
-  } else if (shelf !== undefined) {
-    shelf.push(task);
+    holder?.shelf.dropped(task);
+  } else if (holder !== undefined) {
+    holder.shelf.push(task);
     task.entry?.settled();
   } else if (task.entry !== undefined) {
     queued.push(task);

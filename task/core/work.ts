@@ -15,13 +15,19 @@ export function start<A extends unknown[]>(
   });
 }
 
-async function run<A extends unknown[]>(
-  task: Task,
-  fn: (...args: A) => unknown,
-  args: A,
-): Promise<void> {
+function run<A extends unknown[]>(task: Task, fn: (...args: A) => unknown, args: A): void {
+  let result: unknown;
   try {
-    complete(task, await callFor(task, fn, args));
+    result = callFor(task, fn, args);
+  } catch (error) {
+    return faultUnseen(task, error);
+  }
+  settleWith(task, result); // which keeps neither the function nor its arguments
+}
+
+async function settleWith(task: Task, result: unknown): Promise<void> {
+  try {
+    complete(task, await result);
   } catch (error) {
     faultUnseen(task, error);
   }

@@ -92,7 +92,7 @@ export function givenTests(test: DuplexTest): void {
     assertThrows(() => socket.send(client, kept, { give: true } as never), TypeError, `"give"`);
     assertThrows(() => socket.send(client, kept, null as never), TypeError, "options");
     for (const option of [{ timeout: 5 }, { signal: AbortSignal.abort() }]) {
-      const text = "task.await(id, { timeout, cancel: true })";
+      const text = "limit the wait, task.await(id, { timeout,";
       assertThrows(() => socket.send(client, kept, option as never), TypeError, text);
       assertThrows(() => socket.write(client, kept, option as never), TypeError, text);
     }
