@@ -26,8 +26,6 @@ import type { Outcome } from "./types.ts";
 import { nameIds, nextId } from "./ids.ts";
 import { now } from "./now.ts";
 import { type Link, Queue } from "./queue.ts";
-import type { Link, Queue } from "./queue.ts";
-import { type Holder, nothingHeld, Shelf } from "./shelf.ts";
 import { type Above, capture, rejection } from "./stack.ts";
 import { IdTable } from "./table.ts";
 
@@ -105,6 +103,11 @@ export class Task implements Link<Task> {
   }
 }
 
+/** Whoever has a shelf, or makes one when it is needed. */
+export interface Holder {
+  readonly shelf: Shelf;
+}
+
 /**
  * Where settled tasks wait to be claimed.
  *
@@ -112,13 +115,17 @@ export class Task implements Link<Task> {
  * when a task on it is dropped instead of claimed: an accepted connection must be closed, say. So who
  * owns an unclaimed result is told by the shelf that it is on, and by nothing else.
  */
-export class Shelf extends Queue<Task> {
+export class Shelf extends Queue<Task> implements Holder {
   /** A task of this shelf was dropped: lets go of what its result holds. */
   readonly dropped: (task: Task) => void;
 
   constructor(dropped: (task: Task) => void) {
     super();
     this.dropped = dropped;
+  }
+
+  get shelf(): Shelf {
+    return this;
   }
 }
 
