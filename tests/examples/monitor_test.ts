@@ -103,6 +103,7 @@ Deno.test("render() tells of a listener what came of those who connected", () =>
     ready: 2,
     handshaking: 3,
     dropped: 4,
+    validTo: undefined,
     pending: [id(9)],
     age: 10_000,
   };
