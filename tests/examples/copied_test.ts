@@ -1,6 +1,6 @@
 // Examples of one file: a reader copies it and it runs.
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { Folder } from "./folder.ts";
 
 const examples = new URL("../../examples/", import.meta.url);
@@ -83,4 +83,21 @@ Deno.test("README of the examples names each of them", async () => {
       assertStringIncludes(readme, isDirectory ? `${name}/` : `[\`${name}\`]`);
     }
   }
+});
+
+Deno.test("examples cancel what they give up waiting for", () => {
+  const waits: string[] = [];
+  const visit = (folder: URL) => {
+    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+      if (isDirectory) visit(new URL(`${name}/`, folder));
+      if (!name.endsWith(".ts")) continue;
+      const source = Deno.readTextFileSync(new URL(name, folder));
+      // The options of an await, and not of the call that it waits for.
+      const pattern = /task\.await\([^;]*?\), (\{[^{}]*\btimeout\b[^{}]*\})\)/g;
+      for (const [, options] of source.matchAll(pattern)) waits.push(`${name}: ${options}`);
+    }
+  };
+  visit(examples);
+  assertGreater(waits.length, 5);
+  assertEquals(waits.filter((options) => !options.includes("cancel: true")), []);
 });
