@@ -63,7 +63,13 @@ async function burst(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
-const kinds = { echo, into: echoInto, transfer: echoTransfer, two, burst };
+const kinds: Record<string, (id: SocketId) => Promise<void>> = {
+  echo,
+  into: echoInto,
+  transfer: echoTransfer,
+  two,
+  burst,
+};
 const handler = kinds[options.kind] ?? echo;
 
 let server: SocketId;
