@@ -173,7 +173,7 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     accepted: listener.accepted,
     ready: listener.ready,
     handshaking,
-    dropped,
+    dropped: dropped + listener.lost,
     validTo,
     pending: [...listener.pending()],
     age,

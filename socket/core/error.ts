@@ -70,8 +70,8 @@ export class SocketError extends Error {
     this.errno = errno;
     this.op = op;
     this.socket = details.socket;
-    this.local = details.local;
-    this.remote = details.remote;
+    this.local = details.local && [...details.local];
+    this.remote = details.remote && [...details.remote];
   }
 }
 
