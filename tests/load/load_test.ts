@@ -8,6 +8,7 @@ import { canCount, descriptorLimit, descriptorsBackTo, openDescriptors } from ".
 import { ways } from "../listening.ts";
 import { type Random, withSeed } from "../random.ts";
 import { codeOf, leavingNothing, until } from "../settle.ts";
+import { runProgram } from "../subprocess.ts";
 
 /** Registers a test that must leave nothing behind, descriptors neither. */
 function test(name: string, run: () => Promise<void>, enough = true): void {
@@ -224,5 +225,83 @@ for (const way of ways) {
     [...readers, ...writers, ...fast].forEach(socket.close);
     socket.close(listener.id);
     await task.await(serving);
+  });
+}
+
+/** Listeners, and how to connect to them, as the text of a program. */
+const listeners: Record<string, [listen: string, connect: string]> = {
+  "tls": [
+    `tls.tcpserver("127.0.0.1", 0, certificate)`,
+    `tls.tcpconnect(...socket.getlocal(server), "localhost", { ca: certificate.cert })`,
+  ],
+  "tls, native": [
+    `tls.tcpserver("127.0.0.1", 0, { ...certificate, native: true })`,
+    `tls.tcpconnect(...socket.getlocal(server), "localhost", { ca: certificate.cert })`,
+  ],
+  "tcp, with PROXY headers": [
+    `socket.tcpserver("127.0.0.1", 0, { proxyProtocol: true })`,
+    `socket.tcpconnect(...socket.getlocal(server)).then((id) => {
+      socket.send(id, "PROXY UNKNOWN\\r\\n");
+      return id;
+    })`,
+  ],
+  "unix": [
+    `socket.unixserver(folder + "/full.sock")`,
+    `socket.unixconnect(socket.getlocal(server)[0])`,
+  ],
+};
+
+for (const [name, [listen, connect]] of Object.entries(listeners)) {
+  Deno.test({
+    name: `accept() [${name}] faults EMFILE without descriptors and goes on when there are some`,
+    ignore: !canCount,
+    async fn() {
+      const { stdout, stderr, code } = await runProgram(
+        `
+        import { tls } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url))};
+        const certificate = tls.selfsigned(["localhost"]);
+        const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
+        const server = ${listen};
+        // Once, so that whatever is needed is loaded.
+        const first = socket.accept(server);
+        const clients = [await ${connect}];
+        clients.push(await task.await(first));
+
+        const local = socket.getlocal(server);
+        const early = await (local[1] === 0
+          ? Deno.connect({ transport: "unix", path: local[0] })
+          : Deno.connect({ hostname: local[0], port: local[1] }));
+        const files = [];
+        try {
+          for (;;) files.push(Deno.openSync("/dev/null"));
+        } catch { /* None are left. */ }
+        for (let n = 0; n < 3; n++) {
+          await task.await(socket.accept(server)).catch(({ code }) => console.log(code));
+        }
+
+        files.forEach((file) => file.close());
+        early.close();
+        const accepting = socket.accept(server);
+        const client = await ${connect};
+        let peer = await task.await(accepting);
+        socket.send(client, "recovered");
+        for (;;) {
+          const data = await task.await(socket.recv(peer));
+          if (data.length > 0) {
+            console.log(new TextDecoder().decode(data));
+            break;
+          }
+          peer = await task.await(socket.accept(server)); // that was the early one
+        }
+        console.log(socket.inspect(server).handshaking);
+        socket.list().forEach(socket.close);
+        Deno.removeSync(folder, { recursive: true });
+        `,
+        ["--allow-net", "--allow-read", "--allow-write"],
+        "ulimit -n 80",
+      );
+      assertEquals([stderr, code], ["", 0]);
+      assertEquals(stdout.trim().split("\n"), ["EMFILE", "EMFILE", "EMFILE", "recovered", "0"]);
+    },
   });
 }
