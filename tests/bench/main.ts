@@ -22,7 +22,7 @@ Usage: deno task bench [options]
   --only 1,3,5       these workloads only
   --arms raw,taskio  these arms only, of: ${Object.keys(ARMS).join(", ")}
   --rounds N         rounds per launch of a server
-  --window MS        length of a window
+  --window MS        length of a window; in bulk five times as long
   --bun PATH         where Bun is, if not on the PATH
   --json             for machines
   --svg PATH         draws the ratios
@@ -56,7 +56,11 @@ if (flags.rounds !== undefined) {
   if (!(Number.isInteger(profile.rounds) && profile.rounds > 0)) fail("--rounds must be 1 or more");
 }
 
-if (flags.window !== undefined) profile.window = profile.bulkWindow = Number(flags.window);
+if (flags.window !== undefined) {
+  profile.window = Number(flags.window);
+  if (!(profile.window > 0)) fail("--window must be more than 0");
+  profile.bulkWindow = 5 * profile.window;
+}
 
 const arms = list(flags.arms, Object.keys(ARMS)).filter((arm) => {
   if (!flags.arms && arm === "again") return length === "long";
