@@ -5,11 +5,13 @@
 import { parseArgs } from "@std/cli";
 import { ARMS, missing, versions } from "./arms.ts";
 import type { Entry, Profile } from "./measure.ts";
+import { frames } from "./frames.ts";
 import { flat, idle } from "./memory.ts";
 import type { Row } from "./row.ts";
 import { start } from "./start.ts";
+import { picture } from "./picture.ts";
 import { table } from "./table.ts";
-import { bulk, burst, connects, pingPong, scale, smallBulk, tls } from "./workloads.ts";
+import { bulk, burst, connects, layers, pingPong, scale, smallBulk, tls } from "./workloads.ts";
 
 const HELP = `Measures taskio against the bare Deno API and others, on loopback.
 
@@ -20,13 +22,15 @@ Usage: deno task bench [options]
   --only 1,3,5       these workloads only
   --arms raw,taskio  these arms only, of: ${Object.keys(ARMS).join(", ")}
   --rounds N         rounds per launch of a server
-  --window MS        length of a window
+  --window MS        length of a window; in bulk five times as long
   --bun PATH         where Bun is, if not on the PATH
   --json             for machines
+  --svg PATH         draws the ratios
   --help             this text
 
 Workloads: 1 ping-pong, 2 bulk echo, 3 bulk echo with 4 KiB, 4 connect-echo-close, 5 burst,
-6 TLS, 7 memory, 8 cold start, 9 ping-pong at 10,000 connections (with --long or --only).`;
+6 TLS, 7 memory, 8 cold start, 9 ping-pong at 10,000 connections (with --long or --only), 10 relay,
+streams, completion queue and serve, 11 a frame of a host that polls.`;
 
 const PROFILES: Record<"short" | "long", Profile> = {
   short: { launches: 1, rounds: 5, window: 100, bulkWindow: 200, warmup: 200 },
@@ -35,7 +39,7 @@ const PROFILES: Record<"short" | "long", Profile> = {
 
 const flags = parseArgs(Deno.args, {
   boolean: ["short", "long", "json", "help"],
-  string: ["only", "arms", "rounds", "window", "bun"],
+  string: ["only", "arms", "rounds", "window", "bun", "svg"],
   unknown: (flag) => fail(`Unknown option: ${flag}`),
 });
 if (flags.help) {
@@ -52,7 +56,11 @@ if (flags.rounds !== undefined) {
   if (!(Number.isInteger(profile.rounds) && profile.rounds > 0)) fail("--rounds must be 1 or more");
 }
 
-if (flags.window !== undefined) profile.window = profile.bulkWindow = Number(flags.window);
+if (flags.window !== undefined) {
+  profile.window = Number(flags.window);
+  if (!(profile.window > 0)) fail("--window must be more than 0");
+  profile.bulkWindow = 5 * profile.window;
+}
 
 const arms = list(flags.arms, Object.keys(ARMS)).filter((arm) => {
   if (!flags.arms && arm === "again") return length === "long";
@@ -81,6 +89,8 @@ const WORKLOADS: Record<string, () => Promise<Row[]>> = {
   ],
   8: () => start(choose, profile),
   9: () => scale(choose, profile),
+  10: () => layers(choose, profile),
+  11: () => frames(choose, profile),
 };
 
 const started = Date.now();
@@ -91,6 +101,8 @@ for (const number of list(flags.only, Object.keys(WORKLOADS))) {
   rows.push(...await WORKLOADS[number]());
 }
 const seconds = Math.round((Date.now() - started) / 1000);
+
+if (flags.svg) Deno.writeTextFileSync(flags.svg, picture(rows));
 
 const run = { date: new Date().toISOString(), length, ...profile, seconds, ...versions(arms) };
 if (flags.json) {

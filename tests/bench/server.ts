@@ -2,7 +2,7 @@ import { ARMS } from "./arms.ts";
 
 /** What a server is asked to be; see arms/control.mjs. */
 export interface ServerOptions {
-  /** "echo", "into" (echo with recvInto), "two" (an echo in two sends) or "burst". */
+  /** "echo", "burst" and others: see arms/taskio.ts. */
   kind: string;
   /** Bytes of the receive buffer. */
   size?: number;

@@ -1,4 +1,4 @@
-/** Workloads 1 to 6 and 9: servers under load, measured in CPU time per unit of work. */
+/** Workloads 1 to 6, 9 and 10: servers under load, measured in CPU time per unit of work. */
 import { exists } from "./arms.ts";
 import { Bulk, Connects, Exchange, TlsBulk, TlsHandshakes, TlsPingPong } from "./load/mod.ts";
 import { type Entry, measure, type Profile, type Series } from "./measure.ts";
@@ -49,7 +49,7 @@ const SHAPES = [["", false], [", flood", true]] as const;
 export async function bulk(choose: Choose, profile: Profile): Promise<Row[]> {
   const result: Row[] = [];
   for (const [name, flood] of SHAPES) {
-    const load = (port: number) => new Bulk(port, 4, flood);
+    const load = (port: number) => new Bulk(port, 4, { flood });
     const series = await measure(choose(withVariants), load, inBulk(profile));
     result.push(...rows(`2 bulk echo, 64 KiB${name}, per GB`, SECONDS, series));
   }
@@ -68,7 +68,7 @@ export async function smallBulk(choose: Choose, profile: Profile): Promise<Row[]
   ]);
   const result: Row[] = [];
   for (const [name, flood] of SHAPES) {
-    const load = (port: number) => new Bulk(port, 4, flood);
+    const load = (port: number) => new Bulk(port, 4, { flood });
     const series = await measure(entries, load, inBulk(profile));
     result.push(...rows(`3 bulk echo, 4 KiB${name}, per GB`, SECONDS, series));
   }
@@ -101,7 +101,10 @@ export async function tls(choose: Choose, profile: Profile): Promise<Row[]> {
       ["6 TLS handshake", MICROSECONDS, (port: number) => new TlsHandshakes(port, pair.cert, 32)],
     ] as const
   ) {
-    result.push(...rows(title, unit, await measure(entries, load, profile)));
+    const isBulk = unit === SECONDS;
+    const measured = isBulk ? entries.flatMap(withTransfer) : entries;
+    const length = isBulk ? inBulk(profile) : profile;
+    result.push(...rows(title, unit, await measure(measured, load, length)));
   }
   // With Nagle's algorithm on, the second send waits for the client's delayed acknowledgement.
   const two = entries.map((entry) => ({ ...entry, kind: "two" }));
@@ -109,6 +112,41 @@ export async function tls(choose: Choose, profile: Profile): Promise<Row[]> {
   const series = await measure(two, load, profile);
   result.push(...rows("6 TLS, two sends per answer", MICROSECONDS, series));
   result.push(...rates("6 TLS, two sends: answers", "/s", series));
+  return result;
+}
+
+function withTransfer(entry: Entry): Entry[] {
+  if (!entry.native) return [entry];
+  return [entry, { ...entry, kind: "transfer", label: `${entry.label}, transfer` }];
+}
+
+/** The higher layers, each against what a program would do without it. */
+export async function layers(choose: Choose, profile: Profile): Promise<Row[]> {
+  const bytes = { request: 64, reply: 64 };
+  const pingPong = (port: number) => new Exchange(port, { connections: 64, ...bytes });
+  const bulk = (port: number) => new Bulk(port, 4);
+  const crossed = (port: number) => new Bulk(port, 4, { crossed: true });
+  const connects = (port: number) => new Connects(port, 16);
+  const raw = (kind: string) => choose(["raw", "again", "taskio"].map((arm) => ({ arm, kind })));
+  const own = (kind: string) =>
+    choose([
+      { arm: "taskio", kind: "echo", label: "awaits in an accept loop" },
+      { arm: "taskio", kind: "echo", label: "again" },
+      { arm: "taskio", kind, label: kind },
+    ]);
+  const result: Row[] = [];
+  for (
+    const [title, unit, entries, load] of [
+      ["10 relay, per GB", SECONDS, raw("relay"), crossed],
+      ["10 streams, ping-pong", MICROSECONDS, raw("streams"), pingPong],
+      ["10 streams, per GB", SECONDS, raw("streams"), bulk],
+      ["10 completion queue, ping-pong", MICROSECONDS, own("queue"), pingPong],
+      ["10 serve: connect, echo, close", MICROSECONDS, own("serve"), connects],
+    ] as const
+  ) {
+    const length = unit === SECONDS ? inBulk(profile) : profile;
+    result.push(...rows(title, unit, await measure(entries, load, length)));
+  }
   return result;
 }
 

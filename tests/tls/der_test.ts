@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { element, elements, integer, readTime, Tag, time } from "../../tls/der.ts";
-import { readCertificate } from "../../tls/certificate.ts";
-import { decodePem } from "../../tls/pem.ts";
+import { element, elements, integer, readTime, Tag, time } from "../../tls/core/der.ts";
+import { readCertificate } from "../../tls/core/certificate.ts";
+import { decodePem } from "../../tls/core/pem.ts";
 import { tls } from "../../mod.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);

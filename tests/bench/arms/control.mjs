@@ -7,7 +7,7 @@
 import process from "node:process";
 
 /**
- * What the bench asked this server for: `kind` ("echo", "into", "two", "burst"), `size` of the
+ * What the bench asked this server for: `kind` ("echo", "burst" and others), `size` of the
  * receive buffer in bytes, and `tls` (`{cert, key}` in PEM) or nothing, with which taskio may be
  * asked for its `native` engine.
  *

@@ -36,9 +36,30 @@ async function burst(conn: Deno.Conn): Promise<void> {
   }
 }
 
-const handler = { burst, two }[options.kind] ?? echo;
+/** Every second connection is the other end of the one before it. */
+let waiting: Deno.Conn | undefined;
+
+async function relay(conn: Deno.Conn): Promise<void> {
+  const other = waiting;
+  waiting = other === undefined ? conn : undefined;
+  if (other === undefined) await new Promise(() => {}); // the next one copies both ways
+  else await Promise.all([copy(conn, other), copy(other, conn)]);
+}
+
+async function copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(options.size);
+  for (;;) {
+    const n = await from.read(buffer);
+    if (n === null) break;
+    await writeAll(to, buffer.subarray(0, n));
+  }
+  await to.closeWrite();
+}
+
+const handler = { burst, two, relay }[options.kind] ?? echo;
 
 async function handle(conn: Deno.Conn): Promise<void> {
+  if (options.kind === "streams") return await conn.readable.pipeTo(conn.writable); // closes it, too
   try {
     await handler(conn);
   } catch (error) {

@@ -63,14 +63,58 @@ async function burst(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
-const kinds: Record<string, (id: SocketId) => Promise<void>> = {
+async function streams(id: SocketId): Promise<void> {
+  const { readable, writable } = socket.streams(id);
+  await readable.pipeTo(writable);
+}
+
+/** Every second connection is the other end of the one before it. */
+let waiting: SocketId | undefined;
+
+function relay(id: SocketId): void {
+  if (waiting === undefined) waiting = id;
+  else {
+    socket.relay(waiting, id);
+    waiting = undefined;
+  }
+}
+
+const kinds: Record<string, (id: SocketId) => unknown> = {
   echo,
   into: echoInto,
   transfer: echoTransfer,
   two,
   burst,
+  streams,
+  relay,
 };
 const handler = kinds[options.kind] ?? echo;
+
+/** An echo of all connections from one completion queue. */
+async function echoFromQueue(): Promise<void> {
+  const queue = task.completions();
+  const sockets = new Map<number, SocketId>();
+  const watch = (id: SocketId, operation: number) => {
+    queue.add(operation);
+    sockets.set(operation, id);
+  };
+  watch(server, accept(server));
+  for (;;) {
+    await queue.wait();
+    for (let outcome; (outcome = queue.take()) !== undefined;) {
+      const id = sockets.get(outcome.id)!;
+      sockets.delete(outcome.id);
+      if (outcome.status === "Faulted") throw outcome.error;
+      const value = outcome.value as number | Uint8Array;
+      if (id === server) {
+        watch(value as SocketId, socket.recv(value as SocketId, options.size));
+        watch(server, accept(server));
+      } else if (typeof value === "number") watch(id, socket.recv(id, options.size));
+      else if (value.length === 0) socket.close(id);
+      else watch(id, socket.send(id, value));
+    }
+  }
+}
 
 let server: SocketId;
 let accept = socket.accept;
@@ -84,4 +128,6 @@ if (options.tls) {
 }
 
 control(socket.getlocal(server)[1]);
-for (;;) task.spawn(handler, [await task.await(accept(server))]);
+if (options.kind === "queue") await echoFromQueue();
+else if (options.kind === "serve") socket.serve(server, echo);
+else for (;;) task.spawn(handler, [await task.await(accept(server))]);

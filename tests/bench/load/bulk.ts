@@ -12,18 +12,22 @@ const CHUNK = 64 * 1024;
 
 /**
  * An echo in bulk. Each connection sends as many bytes as came back; or, if it floods, as many as the
- * system takes, so that all buffers between here and the server are full. The unit is 1 GB echoed.
+ * system takes, so that all buffers between here and the server are full. Crossed, it is for a relay: what
+ * one connection of a pair sends comes back on the other. The unit is 1 GB that came back.
  */
 export class Bulk implements Load {
   #fds: number[];
   #poller = new Poller();
   #data = new Uint8Array(PART);
   #buffer = new Uint8Array(PART);
+  /** What a connection sends comes back on its neighbour, or on itself. */
+  #crossed: number;
   /** Bytes each connection may send now, and bytes on their way back to it. */
   #credit: number[];
   #flight: number[];
 
-  constructor(port: number, connections: number, flood = false) {
+  constructor(port: number, connections: number, { flood = false, crossed = false } = {}) {
+    this.#crossed = crossed ? 1 : 0;
     this.#fds = Array.from({ length: connections }, () => connect(port));
     this.#fds.forEach((fd, i) => this.#poller.add(fd, i));
     this.#credit = this.#fds.map(() => flood ? Infinity : WINDOW);
@@ -47,10 +51,11 @@ export class Bulk implements Load {
         const i = this.#poller.token(k);
         const n = recv(this.#fds[i], this.#buffer);
         bytes += n;
-        this.#credit[i] += n;
-        this.#flight[i] -= n;
-        if (!over) this.#send(i);
-        if (this.#flight[i] === 0) open--;
+        const from = i ^ this.#crossed;
+        this.#credit[from] += n;
+        this.#flight[from] -= n;
+        if (!over) this.#send(from);
+        if (this.#flight[from] === 0) open--;
       }
     }
     return bytes / 1e9;
