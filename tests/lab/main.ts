@@ -58,6 +58,7 @@ async function lab(): Promise<void> {
     });
   } catch (error) {
     line.clear();
+    console.error(`After ${count} runs from seed ${seed} in ${seconds()} s:`);
     console.error(error instanceof Error ? error.message : error);
     if (error instanceof LabFailure) await explain(error);
     Deno.exit(1);
