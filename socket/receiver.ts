@@ -65,7 +65,7 @@ export abstract class Demand {
 }
 
 export class Receiver {
-  /** Bytes received from the transport. */
+  /** Bytes received from the transport, but for those of an upgrade's own. */
   bytes = 0;
   /** Completed receives with bytes that nobody has claimed. */
   readonly shelf: Shelf = new Shelf(nothingHeld);
@@ -282,6 +282,7 @@ export class Receiver {
   detach(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
     if (this.#unreferenced) this.#reference();
     const buffered = this.take(this.buffered);
+    this.bytes -= buffered.length; // they are of what comes between
     if (this.#reading) {
       this.#heir = Promise.withResolvers();
       this.#heir.promise.catch(() => {}); // whoever reads from it sees the failure
@@ -533,7 +534,6 @@ export class Receiver {
   /** A read from before `detach` has ended: the bytes are in the buffer, or in a caller's. */
   #bequeath(n: number | null): void {
     if (n === null) return this.#heir!.resolve(null);
-    this.bytes += n;
     const from = this.#directBuffer ?? this.#buffer!.subarray(this.#end);
     this.#direct = this.#directBuffer = undefined;
     this.#start = this.#end = 0;
