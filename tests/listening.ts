@@ -50,4 +50,5 @@ export const ways: readonly Way[] = [
   },
   overTls("tls", certificate),
   overTls("tls, several certificates", { certs: [certificate] }),
+  overTls("tls, native server", { ...certificate, native: true }),
 ];

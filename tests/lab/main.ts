@@ -7,7 +7,9 @@
  * model of a connection.
  */
 import { parseArgs } from "@std/cli";
+import { ways } from "../listening.ts";
 import { newSeed, Random } from "../random.ts";
+import { runListener } from "../socket/listener_model.ts";
 import { modelled, runSequence } from "../socket/sequences.ts";
 import { codesOf } from "./codes.ts";
 import { LabFailure, reduce, runLab } from "./lab.ts";
@@ -37,6 +39,9 @@ if (args.case !== undefined) {
   await lab();
 }
 
+/** What calls are made on, and how. */
+type Sequence = [name: string, run: (random: Random) => Promise<void>];
+
 /** Sequences of calls, seed after seed; each seed of one transport. */
 async function model(): Promise<void> {
   const given = number("seed");
@@ -45,16 +50,20 @@ async function model(): Promise<void> {
   const runs = given !== undefined && minutes === undefined ? 1 : Infinity;
   const end = performance.now() + (minutes ?? 1) * 60_000;
   const line = new ProgressLine();
+  const sequences: Sequence[] = [
+    ...modelled.map((one): Sequence => [one.name, (random) => runSequence(one, random)]),
+    ...ways.map((way): Sequence => [`${way.name} listener`, (random) => runListener(way, random)]),
+  ];
   let seed = first;
   try {
     for (; seed < first + runs && (runs === 1 || performance.now() < end); seed++) {
-      await runSequence(modelled[seed % modelled.length], new Random(seed));
+      await sequences[seed % sequences.length][1](new Random(seed));
       line.show(() => `${seed - first} sequences from seed ${first}`);
     }
   } catch (error) {
     line.clear();
     console.error(`Repeat it with "deno task lab --model --seed ${seed}", over`);
-    console.error(modelled[seed % modelled.length].name, error);
+    console.error(sequences[seed % sequences.length][0], error);
     Deno.exit(1);
   }
   line.clear();

@@ -435,6 +435,7 @@ export class End {
       await turn();
       if (task.cancel(id)) {
         task.forget(id);
+        this.#others.add(id); // its shutdown goes on
         // What it had dropped is gone; the rest is for the next receive.
         const { bytesIn, queuedIn } = this.#record;
         while (this.#position < bytesIn - queuedIn) {
