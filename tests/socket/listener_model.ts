@@ -10,6 +10,8 @@ import { faultOf, turn } from "../settle.ts";
 
 /** How many calls are made before everything is accepted that is still to come. */
 const CALLS = 60;
+/** How long it may take until the last connection has come, in milliseconds. */
+const PATIENCE = 25_000;
 
 class Model {
   readonly #way: Way;
@@ -127,7 +129,9 @@ class Model {
 
   /** Accepts all that is still to come: each client once, whoever they are. */
   async finish(random: Random): Promise<void> {
+    const end = performance.now() + PATIENCE;
     while (this.#given.length + this.#dropped < this.#clients.length) {
+      assert(performance.now() < end, "a connection is lost");
       if (this.#accepts.length === 0) this.accept(random);
       await turn();
       this.settle();

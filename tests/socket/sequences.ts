@@ -9,6 +9,8 @@ import { End } from "./model.ts";
 
 /** How many calls are made before both ends finish. */
 const CALLS = 120;
+/** How long it may take until everything has arrived, in milliseconds. */
+const PATIENCE = 25_000;
 
 type Call = [weight: number, name: string, call: (end: End, random: Random) => unknown];
 
@@ -109,7 +111,9 @@ export async function runSequence({ makePair }: Transport, random: Random): Prom
 async function finishSequence(ends: End[], random: Random): Promise<void> {
   ends.forEach((end) => end.cancelReceives());
   ends.forEach((end) => end.closed || end.shutdown());
+  const deadline = performance.now() + PATIENCE;
   while (ends.some((end) => !end.closed && !end.ended && !end.reset)) {
+    if (performance.now() > deadline) throw new Error("An end of the stream has not come");
     for (const end of ends) {
       for (let n = 0; n < 50 && !end.closed && !end.reset; n++) end.recv(random);
     }
