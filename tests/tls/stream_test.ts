@@ -354,13 +354,12 @@ test("serve() of tls gives the handler encrypted connections", async () => {
 });
 
 test("inspect() counts bytes as they are, not as they travel", async () => {
-  for (const makePair of [tlsPair, starttlsPair]) {
+  // A read that is under way at an upgrade brings a part of the handshake.
+  for (const makePair of [tlsPair, starttlsPair, () => starttlsPair(true)]) {
     using ends = await makePair();
-    const [client, peer] = [ends.client, ends.peer]
-      .map((id) => socket.inspect(id) as socket.StreamRecord);
     await assertCarries(ends.client, ends.peer, 1000);
-    const after = [ends.client, ends.peer].map((id) => socket.inspect(id) as socket.StreamRecord);
-    assertEquals(after.map(({ bytesIn }, i) => bytesIn - [client, peer][i].bytesIn), [1000, 1000]);
-    assertEquals(after.map(({ bytesOut }) => bytesOut), [1000, 1000]);
+    const records = [ends.client, ends.peer].map((id) => socket.inspect(id) as socket.StreamRecord);
+    assertEquals(records.map(({ bytesIn }) => bytesIn), [1000, 1000]);
+    assertEquals(records.map(({ bytesOut }) => bytesOut), [1000, 1000]);
   }
 });
