@@ -84,6 +84,8 @@ export class End {
   readonly optional: Set<number> = new Set();
   #receives: Pending[] = [];
   #sends: Pending[] = [];
+  /** Each `ready` that runs: it is beside the order of the receives. */
+  #watches: task.TaskId[] = [];
   /** Running tasks of this socket that are not in those lists. */
   readonly #others: Set<number> = new Set();
   /** Writes of Web Streams that have not settled: their tasks have no IDs to know. */
@@ -243,6 +245,13 @@ export class End {
     if (this.#receives.length === 0) this.#see(bytes, this.#position);
   }
 
+  ready(): void {
+    const id = socket.ready(this.id);
+    if (this.closed) return assertEquals(faultOf(id), "EBADF");
+    this.#watches.push(id);
+    this.settle();
+  }
+
   /** Puts back some of what was taken out. */
   unrecv(random: Random): void {
     const length = random.integer(0, Math.min(this.#position, 2000));
@@ -261,8 +270,13 @@ export class End {
   /** Sends a numbered message. */
   send(random: Random): void {
     const data = this.#message(random);
-    const id = random.oneIn(2) ? socket.send(this.id, data) : socket.write(this.id, data);
-    this.#sent(random, id, data.length);
+    const { length } = data;
+    const options = random.oneIn(3) ? { transfer: true } : undefined;
+    const id = random.oneIn(2)
+      ? socket.send(this.id, data, options)
+      : socket.write(this.id, data, options);
+    if (options !== undefined) assertEquals(data.length, 0, "what was given up is detached");
+    this.#sent(random, id, length);
   }
 
   /** The next message; `#sent` tells that it was sent. */
@@ -476,6 +490,11 @@ export class End {
 
   #isClosed(): void {
     this.closed = true;
+    for (const id of this.#watches) {
+      if (task.status(id) === "Faulted") assertEquals(faultOf(id), "ECONNABORTED");
+      else assertEquals(task.take(id)?.status, "Completed", "a ready that outlives its socket");
+    }
+    this.#watches = [];
     assertEquals([socket.isopen(this.id), socket.inspect(this.id)], [false, undefined]);
   }
 
@@ -500,6 +519,10 @@ export class End {
       this.broken = true;
       this.optional.add(pending.number);
     });
+    this.#watches = this.#watches.filter((id) => {
+      if (task.status(id) === "Running") return true;
+      assertEquals(task.take(id)?.status, "Completed", "a ready of an open socket faults");
+    });
   }
 
   /** Compares what runs, and what was received, with what should be. */
@@ -509,7 +532,11 @@ export class End {
     const known = pending.filter((id) => running.includes(id));
     assertEquals(known, running, "what runs, in order");
     const unknown = pending.length - known.length;
-    assert(unknown <= this.#writes + this.#others.size, `${unknown} tasks of nobody`);
+    const others = this.#watches.length + this.#writes + this.#others.size;
+    assert(unknown <= others, `${unknown} tasks of nobody`);
+    if (this.#receives.length === 0 && this.#watches.length > 0) {
+      assertEquals(queuedIn, 0, "there is something, and ready does not tell");
+    }
     assertEquals(this.#position, bytesIn - queuedIn, "every byte is taken, or there to be taken");
   }
 
@@ -597,6 +624,11 @@ export class End {
     // The last one first: the cancel of an earlier one may let the next have what was put back.
     for (const { id } of this.#receives.toReversed()) this.#cancelled(id);
     this.#receives = [];
+    for (const id of this.#watches) {
+      task.cancel(id);
+      task.forget(id);
+    }
+    this.#watches = [];
     this.#drain();
   }
 

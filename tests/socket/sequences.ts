@@ -24,6 +24,7 @@ const calls: Call[] = [
   [4, "await with cancel", (end, random) => end.impatient(random)],
   [3, "readable", (end, random) => end.readable(random)],
   [10, "peek", (end, random) => end.peek(random)],
+  [8, "ready", (end) => end.ready()],
   [12, "unrecv", (end, random) => end.unrecv(random)],
   [25, "send", (end, random) => end.send(random)],
   [3, "writable", (end, random) => end.writable(random)],
