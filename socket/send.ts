@@ -7,10 +7,11 @@ import * as verbs from "./core/verbs.ts";
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
  * together. Completed means that the system has the bytes, not that the peer has received them.
  *
- * How many bytes is settled at the call. If the array is detached or shrinks before its turn, the send
+ * An array of up to 512 bytes is the caller's again at once. Leave a larger one alone until its send has
+ * settled. How many bytes is settled at the call. If it is detached or shrinks before its turn, the send
  * faults `EINVAL` and sends nothing. If it is detached while it is being sent, it is Completed if the
  * system had all of it by then; otherwise it faults `EINVAL`, and so does every later send, since the peer
- * has half of it. An array of resizable memory that is larger than 512 bytes is copied at the call.
+ * has half of it. An array of resizable memory is always copied at the call.
  *
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole,
  * from the caller's memory: leave that alone until the next send has settled.
@@ -27,7 +28,8 @@ import * as verbs from "./core/verbs.ts";
  * saves nothing. A receive or send that uses the same memory at the time loses it, as above.
  *
  * @param id A connection.
- * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the task
+ * has settled.
  * @param options `transfer`, whether the data's memory is given up (default: `false`; of a string nothing
  * is).
  * @returns The task; its result is the number of bytes.
@@ -76,7 +78,8 @@ export function send(
  * State: as for `send`, with the same codes.
  *
  * @param id A connection.
- * @param data The bytes; a string as UTF-8. Leave the array alone until the task has settled.
+ * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the task
+ * has settled.
  * @param options `transfer`, whether the data's memory is given up (default: `false`).
  * @returns The task; its result is the number of bytes.
  * @throws {TypeError} As for `send`.

@@ -581,6 +581,12 @@ export class Receiver {
     const task = this.#direct;
     const into = this.#directBuffer!;
     this.#direct = this.#directBuffer = undefined;
+    if (n === 0 && into.length === 0) {
+      // It was detached before anything was put there: nothing is lost.
+      if (task === undefined) return;
+      this.#waiting.remove(task);
+      return fault(task, this.#detachedBuffer());
+    }
     // What the system wrote there is out of reach: the stream has a hole.
     if (into.length < n) this.#cause = this.#detachedBuffer();
     else if (task !== undefined && this.#pushed === undefined) {

@@ -6,7 +6,7 @@
  * and written together: a burst of a thousand sends costs a handful of system calls.
  *
  * What is small is written from memory that serves one write after the other, so that the caller's array
- * is free as soon as the send has begun. The rest is written from the
+ * is free at once; a small send that has to wait is copied, too. The rest is written from the
  * caller's own memory, or from what the caller has given up; that is kept for receives afterwards. Should that be taken away meanwhile, what is left of it cannot be sent, and
  * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
  *
@@ -103,6 +103,8 @@ export class Sender {
     ) {
       this.#begin(task, data);
     } else {
+      // Small arrays are the caller's again at once, whether the send begins or waits.
+      if (data instanceof Uint8Array && data.length <= SMALL) data = new Uint8Array(data);
       task.argument = data;
       task.count = bytesOf(data).length;
       this.#enqueue(task);

@@ -332,6 +332,7 @@ export class NodeTransport implements Transport {
   }
 
   #take(buffer: Uint8Array): number {
+    if (buffer.length === 0) return 0; // detached meanwhile: nothing goes there
     const chunk = this.#held[0];
     const left = chunk.length - this.#at;
     if (left <= buffer.length) {
