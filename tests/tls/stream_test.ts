@@ -76,6 +76,19 @@ for (const { name, server, client, makePair } of kinds) {
       assertEquals([socket.isopen(ends[end]), socket.istls(ends[end])], [true, true]);
     });
 
+    test(`send() by the ${end} says what the system says after a cut [${name}]`, async () => {
+      const link = await proxied(server, client);
+      await using proxy = link.proxy;
+      using ends = link.pair;
+      await assertCarries(ends.client, ends.peer);
+      proxy.cut();
+      assertEquals(await codeOf(tls.recv(ends[end])), "EUNEXPECTEDEOF");
+      // As in clear, some may still be taken: the other direction is not known to be gone.
+      let code: string;
+      do code = await codeOf(tls.send(ends[end], "x")); while (code.startsWith("completed"));
+      assertEquals(["EPIPE", "ECONNRESET"].includes(code), true, code);
+    });
+
     test(`recv() by the ${end} that waits faults EUNEXPECTEDEOF when cut [${name}]`, async () => {
       const link = await proxied(server, client);
       await using proxy = link.proxy;

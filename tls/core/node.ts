@@ -208,7 +208,7 @@ export class NodeTransport implements Transport {
       if (this.#error !== undefined) throw this.#error;
       if (this.#cut) {
         await turn(); // what came last may still be on its way through the decoder
-        if (this.#held.length === 0 && !this.#ended) this.failed(cutOff());
+        if (this.#held.length === 0 && !this.#ended) throw cutOff();
       } else await this.#news();
     }
     return this.#take(buffer);
