@@ -57,6 +57,17 @@ for (const name of sources.keys()) {
   });
 }
 
+for (const [name, source] of sources) {
+  Deno.test(`${name} has the defaults that its help names`, () => {
+    const named = source.matchAll(/^ {2}--([\w-]+) .*\(default: (.*)\)$/gm)
+      .map(([, flag, value]) => [flag, value]).filter(([, value]) => value !== "none");
+    const [, defaults] = source.match(/^ {4}default: \{(.*)\},$/m)!;
+    const declared = defaults.matchAll(/([\w-]+): ["`](.*?)["`]/g)
+      .map(([, flag, value]) => [flag, value]);
+    assertEquals(declared.toArray(), named.toArray());
+  });
+}
+
 /** What stands between the top-level declarations of a file: each with its comment, by name. */
 function declarations(source: string): Map<string, string> {
   const found = new Map<string, string>();
