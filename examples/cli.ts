@@ -1,5 +1,5 @@
-// What the examples that are folders share, and the demo: flags, --help, errors in one line,
-// Ctrl-C. Those of one file do without, so that one can copy them.
+// What the examples that are folders share: flags, --help, errors in one line, Ctrl-C. Those of one
+// file, and the demo, do without.
 
 import { parseArgs } from "@std/cli";
 import { socket, task } from "@taskio/net";

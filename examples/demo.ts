@@ -1,13 +1,19 @@
 // The main job in one command, on loopback: `deno task demo`. It needs no input, ends by itself in
 // a few seconds, and ends with a non-zero exit code if anything is not as expected.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, AssertionError } from "@std/assert";
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task, tls } from "@taskio/net";
-import { formatAddress, run } from "./cli.ts";
 import { serveEcho } from "./persistent_echo_server.ts";
 import { type PortState, scan } from "./port_scanner.ts";
 
 const HOST = "127.0.0.1";
+
+const HELP = `Shows the main job on loopback, in a second or two: deno task demo
+
+Usage: deno run --allow-net=${HOST} examples/demo.ts [flags]
+
+  --help, -h  Show this text`;
 
 /** Prints a call, or whatever it was, and what came of it. */
 function show(what: string, outcome: string): void {
@@ -89,7 +95,7 @@ async function manyClients(): Promise<void> {
   const server = socket.tcpserver(HOST, 0);
   const address = socket.getlocal(server);
   const serving = task.spawn(serveEcho, [server]);
-  show(`spawn(serveEcho, [${server}])`, `${describe(serving)}, on ${formatAddress(address)}`);
+  show(`spawn(serveEcho, [${server}])`, `${describe(serving)}, on ${address.join(":")}`);
 
   const client = async (name: string) => {
     const id = await socket.tcpconnect(...address);
@@ -301,12 +307,23 @@ async function main(): Promise<void> {
   console.log("\nAll as expected.");
 }
 
+// The command line
+
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`demo: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
+}
+
 if (import.meta.main) {
-  await run({
-    name: "demo",
-    about: "Shows the main job on loopback, in a second or two: deno task demo",
-    permissions: `--allow-net=${HOST}`,
-    flags: {},
-    main,
-  });
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, { boolean: ["help"], alias: { help: "h" }, unknown });
+  flags._.forEach(unknown); // what follows "--"
+  if (flags.help) console.log(HELP);
+  else {
+    await main().catch((error) => {
+      if (error instanceof AssertionError) throw error; // its stack says what is not as expected
+      fail(1, error.message);
+    });
+  }
 }

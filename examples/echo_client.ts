@@ -2,8 +2,9 @@
 //
 //     deno run --allow-net examples/echo_client.ts --port 8080 --message Hello
 //
-// One file to copy: all it needs is `deno add jsr:@taskio/net`.
+// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.
 
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task } from "@taskio/net";
 
 const HELP = `Connects to an echo server, sends a message and prints the reply.
@@ -47,107 +48,42 @@ async function echoClient(
   }
 }
 
-// The command line. The same lines are in every example, so that each is one file to copy.
+// The command line
 
-/** A wrong command line. */
-class UsageError extends Error {}
-
-/** A failure that its message explains. */
-class Failure extends Error {}
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`echo_client: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
+}
 
 /** What to do about a failure, where its message does not say so. */
 const ADVICE: Record<string, string> = {
-  ECONNREFUSED: "Start the server first, or check --host and --port.",
-  ECONNRESET: "Try again, or see what the other side says.",
-  EMFILE: "Allow more open files (ulimit -n), or do less at once.",
-  ENETUNREACH: "Check --host and the network.",
-  EHOSTUNREACH: "Check --host and the network.",
-  ENOTFOUND: "Check --host.",
-  EAI_AGAIN: "Check --host and the network.",
-  EINVAL: "Check --host.",
-  ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
-  EUNEXPECTEDEOF: "What came before may be incomplete.",
+  ECONNREFUSED: ". Start the server first, or check --host and --port.",
+  ETIMEDOUT: ". Check --host and --port, or raise --timeout.",
 };
-
-/** What a flag may be, by the word in the help; `1..9` is a range. */
-const KINDS: Record<string, RegExp> = {
-  "text": /./s,
-  "file": /./s,
-  "word": /^[!-~]+$/,
-  "/text": /^\/[!-~]*$/,
-  "name": /^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i,
-  "host:port": /^(\[[\da-f.:]+\]|[^:[\]\s]+):\d{1,5}$/i,
-};
-
-function matches(kind: string, text: string): boolean {
-  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec(kind) ?? [];
-  if (min === undefined) return KINDS[kind].test(text);
-  return /^\d+$/.test(text) && Number(text) >= Number(min) && Number(text) <= Number(max);
-}
-
-/** The flags that a help text lists, from the command line; `undefined` if help was asked for. */
-function readFlags(help: string, args: string[]): Record<string, string> | undefined {
-  const kinds = new Map<string, string | undefined>();
-  const values: Record<string, string> = {};
-  const rows = help.matchAll(/^ {2}--([\w-]+)(?: <(.+?)>)? .*?(?:\(default: (.*)\))?$/gm);
-  for (const [, name, kind, initial = ""] of rows) {
-    kinds.set(name, kind);
-    values[name] = initial === "none" ? "" : initial;
-  }
-  const rest = args.filter((arg) => arg !== "--");
-  for (let arg; (arg = rest.shift()) !== undefined;) {
-    if (arg === "--help" || arg === "-h") return undefined;
-    const [, name, text] = /^--([\w-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!kinds.has(name)) throw new UsageError(`Unknown flag or argument "${arg}"`);
-    const kind = kinds.get(name);
-    if (kind === undefined) {
-      values[name] = text ?? "true";
-      continue;
-    }
-    const value = text ?? (rest[0]?.startsWith("-") === false ? rest.shift()! : "");
-    if (!matches(kind, value)) {
-      throw new UsageError(`--${name} takes ${kind}: current value is "${value}"`);
-    }
-    values[name] = value;
-  }
-  return values;
-}
-
-/** A failure in one line. Whatever is not a known failure is a bug, and thrown on. */
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable || error instanceof Failure) return error.message;
-  if (error instanceof Deno.errors.BrokenPipe) return "nobody reads the output";
-  if (error instanceof socket.SocketError || error instanceof task.TimeoutError) {
-    const advice = ADVICE[error.code];
-    return advice === undefined ? error.message : `${error.message}. ${advice}`;
-  }
-  throw error;
-}
-
-/**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
- * line on standard error explains, and 2 if the flags were wrong.
- */
-async function run(
-  help: string,
-  main: (flags: Record<string, string>) => Promise<void>,
-): Promise<void> {
-  const name = /(\w+)\.ts \[flags\]/.exec(help)?.[1];
-  try {
-    const flags = readFlags(help, Deno.args);
-    if (flags === undefined) console.log(help);
-    else await main(flags);
-  } catch (error) {
-    const wrong = error instanceof UsageError;
-    console.error(`${name}: ${wrong ? `${error.message}\n\n${help}` : explain(error)}`);
-    Deno.exit(wrong ? 2 : 1);
-  }
-}
 
 if (import.meta.main) {
-  await run(HELP, ({ host, port, message, timeout }) => {
-    return echoClient(host, Number(port), message, Number(timeout));
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, {
+    string: ["host", "port", "message", "timeout"],
+    boolean: ["help"],
+    alias: { help: "h" },
+    default: { host: "127.0.0.1", port: "8080", message: "Hello", timeout: "5000" },
+    unknown,
   });
+  flags._.forEach(unknown); // what follows "--"
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === "") fail(2, `--${flag} takes a value: current value is ""`);
+  }
+  const integer = (flag: "port" | "timeout", min: number, max: number): number => {
+    const value = /^\d+$/.test(flags[flag]) ? Number(flags[flag]) : NaN;
+    if (value >= min && value <= max) return value;
+    return fail(2, `--${flag} takes ${min}..${max}: current value is "${flags[flag]}"`);
+  };
+  const [port, timeout] = [integer("port", 1, 65535), integer("timeout", 1, 3600000)];
+  if (flags.help) console.log(HELP);
+  else {
+    const sending = echoClient(flags.host, port, flags.message, timeout);
+    await sending.catch((error) => fail(1, `${error.message}${ADVICE[error.code] ?? ""}`));
+  }
 }

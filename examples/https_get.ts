@@ -7,8 +7,9 @@
 //
 //     deno run --allow-net examples/https_get.ts --host 203.0.113.10 --sni api.example.com
 //
-// One file to copy: all it needs is `deno add jsr:@taskio/net`.
+// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.
 
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task, tls } from "@taskio/net";
 
 const HELP = `Requests a page over HTTPS and prints its body.
@@ -26,13 +27,15 @@ Usage: deno run --allow-net --allow-read examples/https_get.ts [flags]
 interface Options {
   host: string;
   port: number;
-  sni: string;
+  sni?: string;
   path: string;
-  ca: string | undefined;
+  /** Path of the certificates to trust besides the system's. */
+  caFile?: string;
   timeout: number;
 }
 
-async function httpsGet({ host, port, sni, path, ca, timeout }: Options): Promise<void> {
+async function httpsGet({ host, port, sni, path, caFile, timeout }: Options): Promise<void> {
+  const ca = readFile("ca", caFile);
   // The name that the certificate must be for is --sni, or the host
   const conn = await tls.tcpconnect(host, port, sni, { ca, timeout, alpn: ["http/1.1"] });
   try {
@@ -88,7 +91,7 @@ async function readResponse(conn: socket.SocketId, timeout: number): Promise<Htt
   for (;;) {
     const { line, headers } = await readHead(conn, timeout);
     const status = Number(line.match(/^HTTP\/1\.[01] (\d{3})(?: |$)/)?.[1]);
-    if (Number.isNaN(status)) throw new Failure(`not an HTTP/1 answer: "${line.slice(0, 60)}"`);
+    if (Number.isNaN(status)) throw new Error(`not an HTTP/1 answer: "${line.slice(0, 60)}"`);
     // Interim answers, such as 103 Early Hints, precede the real one
     if (status >= 200) {
       return { status, line, headers, body: readBody(conn, status, headers, timeout) };
@@ -111,10 +114,10 @@ async function readFields(conn: socket.SocketId, timeout: number): Promise<Heade
     const line = await readLine(conn, timeout);
     if (line === "") return headers;
     const [, name, value] = line.match(/^([!#$%&'*+.^`|~\w-]+):[ \t]*(.*?)[ \t]*$/) ?? [];
-    if (name === undefined) throw new Failure(`not a header field: "${line.slice(0, 60)}"`);
+    if (name === undefined) throw new Error(`not a header field: "${line.slice(0, 60)}"`);
     headers.append(name, value);
   }
-  throw new Failure(`more than ${MAX_FIELDS} header fields`);
+  throw new Error(`more than ${MAX_FIELDS} header fields`);
 }
 
 async function* readBody(
@@ -127,7 +130,7 @@ async function* readBody(
   const coding = headers.get("transfer-encoding");
   const length = headers.get("content-length");
   if (coding !== null) {
-    if (coding.toLowerCase() !== "chunked") throw new Failure(`unknown coding "${coding}"`);
+    if (coding.toLowerCase() !== "chunked") throw new Error(`unknown coding "${coding}"`);
     yield* readChunks(conn, timeout);
   } else if (length !== null) {
     yield* readLength(conn, parseLength(length), timeout);
@@ -140,7 +143,7 @@ async function* readBody(
 function parseLength(text: string): number {
   const [length, ...others] = new Set(text.split(",").map((part) => part.trim()));
   if (others.length > 0 || !/^\d{1,15}$/.test(length)) {
-    throw new Failure(`not a content length: "${text}"`);
+    throw new Error(`not a content length: "${text}"`);
   }
   return Number(length);
 }
@@ -149,11 +152,11 @@ async function* readChunks(conn: socket.SocketId, timeout: number): AsyncGenerat
   for (;;) {
     const line = await readLine(conn, timeout);
     const [, size] = line.match(/^([\da-f]{1,12})[ \t]*(?:;.*)?$/i) ?? [];
-    if (size === undefined) throw new Failure(`not a chunk size: "${line.slice(0, 60)}"`);
+    if (size === undefined) throw new Error(`not a chunk size: "${line.slice(0, 60)}"`);
     const length = parseInt(size, 16);
     if (length === 0) break;
     yield* readLength(conn, length, timeout);
-    if (await readLine(conn, timeout) !== "") throw new Failure("chunk is longer than its size");
+    if (await readLine(conn, timeout) !== "") throw new Error("chunk is longer than its size");
   }
   await readFields(conn, timeout);
 }
@@ -168,7 +171,7 @@ async function* readLength(
       timeout,
       cancel: true,
     });
-    if (data.length === 0) throw new Failure(`answer was cut short: ${left} bytes are missing`);
+    if (data.length === 0) throw new Error(`answer was cut short: ${left} bytes are missing`);
     left -= data.length;
     yield data;
   }
@@ -184,128 +187,62 @@ async function* readToEnd(conn: socket.SocketId, timeout: number): AsyncGenerato
 
 async function readLine(conn: socket.SocketId, timeout: number): Promise<string> {
   const line = await task.await(socket.recvLine(conn), { timeout, cancel: true });
-  if (line === null) throw new Failure("answer was cut short: the server ended the connection");
+  if (line === null) throw new Error("answer was cut short: the server ended the connection");
   return line;
 }
 
 /** The text of a file that a flag names; `undefined` if the flag was left out. */
-function readFile(flag: string, path: string): string | undefined {
-  if (path === "") return undefined;
+function readFile(flag: string, path: string | undefined): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return path === undefined ? undefined : Deno.readTextFileSync(path);
   } catch (error) {
-    throw fileFailure(`--${flag}: cannot read`, path, error);
+    throw new Error(`--${flag}: cannot read "${path}": ${(error as Error).message}`);
   }
 }
 
-/** A failure to read or write a file, in words; a missing permission is left in Deno's. */
-function fileFailure(what: string, path: string, error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) return error;
-  return new Failure(`${what} "${path}": ${error.message}`);
+// The command line
+
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`https_get: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
 }
-
-// The command line. The same lines are in every example, so that each is one file to copy.
-
-/** A wrong command line. */
-class UsageError extends Error {}
-
-/** A failure that its message explains. */
-class Failure extends Error {}
 
 /** What to do about a failure, where its message does not say so. */
 const ADVICE: Record<string, string> = {
-  ECONNREFUSED: "Start the server first, or check --host and --port.",
-  ECONNRESET: "Try again, or see what the other side says.",
-  EMFILE: "Allow more open files (ulimit -n), or do less at once.",
-  ENETUNREACH: "Check --host and the network.",
-  EHOSTUNREACH: "Check --host and the network.",
-  ENOTFOUND: "Check --host.",
-  EAI_AGAIN: "Check --host and the network.",
-  EINVAL: "Check --host.",
-  ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
-  EUNEXPECTEDEOF: "What came before may be incomplete.",
+  ECONNREFUSED: ". Start the server first, or check --host and --port.",
+  UNABLE_TO_GET_ISSUER_CERT: ". If you trust it, give its certificate, or its issuer's, with --ca.",
+  ERR_TLS_CERT_ALTNAME_INVALID: ". Give the name that its certificate is for with --sni.",
+  EUNEXPECTEDEOF: ". What came before may be incomplete.",
 };
-
-/** What a flag may be, by the word in the help; `1..9` is a range. */
-const KINDS: Record<string, RegExp> = {
-  "text": /./s,
-  "file": /./s,
-  "word": /^[!-~]+$/,
-  "/text": /^\/[!-~]*$/,
-  "name": /^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i,
-  "host:port": /^(\[[\da-f.:]+\]|[^:[\]\s]+):\d{1,5}$/i,
-};
-
-function matches(kind: string, text: string): boolean {
-  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec(kind) ?? [];
-  if (min === undefined) return KINDS[kind].test(text);
-  return /^\d+$/.test(text) && Number(text) >= Number(min) && Number(text) <= Number(max);
-}
-
-/** The flags that a help text lists, from the command line; `undefined` if help was asked for. */
-function readFlags(help: string, args: string[]): Record<string, string> | undefined {
-  const kinds = new Map<string, string | undefined>();
-  const values: Record<string, string> = {};
-  const rows = help.matchAll(/^ {2}--([\w-]+)(?: <(.+?)>)? .*?(?:\(default: (.*)\))?$/gm);
-  for (const [, name, kind, initial = ""] of rows) {
-    kinds.set(name, kind);
-    values[name] = initial === "none" ? "" : initial;
-  }
-  const rest = args.filter((arg) => arg !== "--");
-  for (let arg; (arg = rest.shift()) !== undefined;) {
-    if (arg === "--help" || arg === "-h") return undefined;
-    const [, name, text] = /^--([\w-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!kinds.has(name)) throw new UsageError(`Unknown flag or argument "${arg}"`);
-    const kind = kinds.get(name);
-    if (kind === undefined) {
-      values[name] = text ?? "true";
-      continue;
-    }
-    const value = text ?? (rest[0]?.startsWith("-") === false ? rest.shift()! : "");
-    if (!matches(kind, value)) {
-      throw new UsageError(`--${name} takes ${kind}: current value is "${value}"`);
-    }
-    values[name] = value;
-  }
-  return values;
-}
-
-/** A failure in one line. Whatever is not a known failure is a bug, and thrown on. */
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable || error instanceof Failure) return error.message;
-  if (error instanceof Deno.errors.BrokenPipe) return "nobody reads the output";
-  if (error instanceof socket.SocketError || error instanceof task.TimeoutError) {
-    const advice = ADVICE[error.code];
-    return advice === undefined ? error.message : `${error.message}. ${advice}`;
-  }
-  throw error;
-}
-
-/**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
- * line on standard error explains, and 2 if the flags were wrong.
- */
-async function run(
-  help: string,
-  main: (flags: Record<string, string>) => Promise<void>,
-): Promise<void> {
-  const name = /(\w+)\.ts \[flags\]/.exec(help)?.[1];
-  try {
-    const flags = readFlags(help, Deno.args);
-    if (flags === undefined) console.log(help);
-    else await main(flags);
-  } catch (error) {
-    const wrong = error instanceof UsageError;
-    console.error(`${name}: ${wrong ? `${error.message}\n\n${help}` : explain(error)}`);
-    Deno.exit(wrong ? 2 : 1);
-  }
-}
 
 if (import.meta.main) {
-  await run(HELP, ({ host, port, sni, path, ca, timeout }) => {
-    const numbers = { port: Number(port), timeout: Number(timeout) };
-    return httpsGet({ host, sni, path, ca: readFile("ca", ca), ...numbers });
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, {
+    string: ["host", "port", "sni", "path", "ca", "timeout"],
+    boolean: ["help"],
+    alias: { help: "h" },
+    default: { host: "example.com", port: "443", path: "/", timeout: "10000" },
+    unknown,
   });
+  flags._.forEach(unknown); // what follows "--"
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === "") fail(2, `--${flag} takes a value: current value is ""`);
+  }
+  const integer = (flag: "port" | "timeout", min: number, max: number): number => {
+    const value = /^\d+$/.test(flags[flag]) ? Number(flags[flag]) : NaN;
+    if (value >= min && value <= max) return value;
+    return fail(2, `--${flag} takes ${min}..${max}: current value is "${flags[flag]}"`);
+  };
+  const { host, sni, path, ca: caFile } = flags;
+  if (!/^\/[!-~]*$/.test(path)) fail(2, `--path takes /text: current value is "${path}"`);
+  const [port, timeout] = [integer("port", 1, 65535), integer("timeout", 1, 3600000)];
+  if (flags.help) console.log(HELP);
+  else {
+    const getting = httpsGet({ host, port, sni, path, caFile, timeout });
+    await getting.catch((error) => {
+      // A RangeError is about a flag: the module checks what it is given
+      fail(error instanceof RangeError ? 2 : 1, `${error.message}${ADVICE[error.code] ?? ""}`);
+    });
+  }
 }

@@ -14,8 +14,9 @@
 //
 // Scan only machines that you may scan.
 //
-// One file to copy: all it needs is `deno add jsr:@taskio/net`.
+// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.
 
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task } from "@taskio/net";
 
 const HELP = `Finds the open TCP ports of a host. Scan only machines that you may scan.
@@ -104,7 +105,6 @@ async function scanAndPrint(
   last: number,
   options: ScanOptions,
 ): Promise<void> {
-  if (first > last) throw new UsageError("--from must not be greater than --to");
   const ports = Array.from({ length: last - first + 1 }, (_, i) => first + i);
   const found: Record<PortState, number[]> = { open: [], closed: [], filtered: [] };
   const began = performance.now();
@@ -142,108 +142,40 @@ function showProgress(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line.slice(0, width)}`));
 }
 
-// The command line. The same lines are in every example, so that each is one file to copy.
+// The command line
 
-/** A wrong command line. */
-class UsageError extends Error {}
-
-/** A failure that its message explains. */
-class Failure extends Error {}
-
-/** What to do about a failure, where its message does not say so. */
-const ADVICE: Record<string, string> = {
-  ECONNREFUSED: "Start the server first, or check --host and --port.",
-  ECONNRESET: "Try again, or see what the other side says.",
-  EMFILE: "Allow more open files (ulimit -n), or do less at once.",
-  ENETUNREACH: "Check --host and the network.",
-  EHOSTUNREACH: "Check --host and the network.",
-  ENOTFOUND: "Check --host.",
-  EAI_AGAIN: "Check --host and the network.",
-  EINVAL: "Check --host.",
-  ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
-  EUNEXPECTEDEOF: "What came before may be incomplete.",
-};
-
-/** What a flag may be, by the word in the help; `1..9` is a range. */
-const KINDS: Record<string, RegExp> = {
-  "text": /./s,
-  "file": /./s,
-  "word": /^[!-~]+$/,
-  "/text": /^\/[!-~]*$/,
-  "name": /^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i,
-  "host:port": /^(\[[\da-f.:]+\]|[^:[\]\s]+):\d{1,5}$/i,
-};
-
-function matches(kind: string, text: string): boolean {
-  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec(kind) ?? [];
-  if (min === undefined) return KINDS[kind].test(text);
-  return /^\d+$/.test(text) && Number(text) >= Number(min) && Number(text) <= Number(max);
-}
-
-/** The flags that a help text lists, from the command line; `undefined` if help was asked for. */
-function readFlags(help: string, args: string[]): Record<string, string> | undefined {
-  const kinds = new Map<string, string | undefined>();
-  const values: Record<string, string> = {};
-  const rows = help.matchAll(/^ {2}--([\w-]+)(?: <(.+?)>)? .*?(?:\(default: (.*)\))?$/gm);
-  for (const [, name, kind, initial = ""] of rows) {
-    kinds.set(name, kind);
-    values[name] = initial === "none" ? "" : initial;
-  }
-  const rest = args.filter((arg) => arg !== "--");
-  for (let arg; (arg = rest.shift()) !== undefined;) {
-    if (arg === "--help" || arg === "-h") return undefined;
-    const [, name, text] = /^--([\w-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!kinds.has(name)) throw new UsageError(`Unknown flag or argument "${arg}"`);
-    const kind = kinds.get(name);
-    if (kind === undefined) {
-      values[name] = text ?? "true";
-      continue;
-    }
-    const value = text ?? (rest[0]?.startsWith("-") === false ? rest.shift()! : "");
-    if (!matches(kind, value)) {
-      throw new UsageError(`--${name} takes ${kind}: current value is "${value}"`);
-    }
-    values[name] = value;
-  }
-  return values;
-}
-
-/** A failure in one line. Whatever is not a known failure is a bug, and thrown on. */
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable || error instanceof Failure) return error.message;
-  if (error instanceof Deno.errors.BrokenPipe) return "nobody reads the output";
-  if (error instanceof socket.SocketError || error instanceof task.TimeoutError) {
-    const advice = ADVICE[error.code];
-    return advice === undefined ? error.message : `${error.message}. ${advice}`;
-  }
-  throw error;
-}
-
-/**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
- * line on standard error explains, and 2 if the flags were wrong.
- */
-async function run(
-  help: string,
-  main: (flags: Record<string, string>) => Promise<void>,
-): Promise<void> {
-  const name = /(\w+)\.ts \[flags\]/.exec(help)?.[1];
-  try {
-    const flags = readFlags(help, Deno.args);
-    if (flags === undefined) console.log(help);
-    else await main(flags);
-  } catch (error) {
-    const wrong = error instanceof UsageError;
-    console.error(`${name}: ${wrong ? `${error.message}\n\n${help}` : explain(error)}`);
-    Deno.exit(wrong ? 2 : 1);
-  }
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`port_scanner: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
 }
 
 if (import.meta.main) {
-  await run(HELP, ({ host, from, to, timeout, concurrency }) => {
-    const options = { timeout: Number(timeout), concurrency: Number(concurrency) };
-    return scanAndPrint(host, Number(from), Number(to), options);
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, {
+    string: ["host", "from", "to", "timeout", "concurrency"],
+    boolean: ["help"],
+    alias: { help: "h" },
+    default: { host: "127.0.0.1", from: "1", to: "1024", timeout: "500", concurrency: "100" },
+    unknown,
   });
+  flags._.forEach(unknown); // what follows "--"
+  if (flags.host === "") fail(2, `--host takes a value: current value is ""`);
+  const integer = (
+    flag: "from" | "to" | "timeout" | "concurrency",
+    min: number,
+    max: number,
+  ): number => {
+    const value = /^\d+$/.test(flags[flag]) ? Number(flags[flag]) : NaN;
+    if (value >= min && value <= max) return value;
+    return fail(2, `--${flag} takes ${min}..${max}: current value is "${flags[flag]}"`);
+  };
+  const [from, to] = [integer("from", 1, 65535), integer("to", 1, 65535)];
+  const [timeout, concurrency] = [integer("timeout", 1, 3600000), integer("concurrency", 1, 10000)];
+  if (from > to) fail(2, "--from must not be greater than --to");
+  if (flags.help) console.log(HELP);
+  else {
+    const scanning = scanAndPrint(flags.host, from, to, { timeout, concurrency });
+    await scanning.catch((error) => fail(1, error.message));
+  }
 }

@@ -5,8 +5,9 @@
 // The conversation is that of RFC 3207: EHLO, STARTTLS, the handshake, and EHLO again, since
 // nothing that was said in clear counts any more.
 //
-// One file to copy: all it needs is `deno add jsr:@taskio/net`.
+// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.
 
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task, tls } from "@taskio/net";
 
 const HELP = `Upgrades a connection to a mail server with STARTTLS and shows its certificate.
@@ -25,22 +26,25 @@ Usage: deno run --allow-net --allow-read examples/starttls_smtp_probe.ts [flags]
 interface Options {
   host: string;
   port: number;
+  /** Whom the certificate must be for, if it is not the host. */
   sni: string;
   name: string;
-  ca: string | undefined;
+  /** Path of the certificates to trust besides the system's. */
+  caFile?: string;
   timeout: number;
   anyName: boolean;
 }
 
 async function probe(options: Options): Promise<void> {
-  const { host, port, name, ca, timeout } = options;
+  const { host, port, name, timeout } = options;
+  const ca = readFile("ca", options.caFile);
   const conn = await socket.tcpconnect(host, port, { timeout });
   try {
     const smtp = new Conversation(conn, timeout);
     await smtp.expect(220);
     const extensions = await smtp.say(`EHLO ${name}`, 250);
     if (!extensions.some((line) => /^STARTTLS\b/i.test(line))) {
-      throw new Failure("server does not offer STARTTLS");
+      throw new Error("server does not offer STARTTLS");
     }
     await smtp.say("STARTTLS", 220);
 
@@ -86,12 +90,12 @@ class Conversation {
     for (;;) {
       const receiving = socket.recvLine(this.#conn, { max: 2000 });
       const line = await task.await(receiving, { timeout: this.#timeout, cancel: true });
-      if (line === null) throw new Failure("server ended the connection");
+      if (line === null) throw new Error("server ended the connection");
       console.log(`< ${printable(line)}`);
       const [, replied, more, text] = line.match(/^(\d{3})([ -]?)(.*)$/) ?? [];
-      if (Number(replied) !== code) throw new Failure(`server did not reply ${code}`);
+      if (Number(replied) !== code) throw new Error(`server did not reply ${code}`);
       lines.push(text);
-      if (lines.length > 100) throw new Failure("reply of the server has no end");
+      if (lines.length > 100) throw new Error("reply of the server has no end");
       if (more !== "-") return lines;
     }
   }
@@ -120,129 +124,56 @@ function show({ protocol, cipher, peerCertificate }: tls.TlsInfo): void {
 }
 
 /** The text of a file that a flag names; `undefined` if the flag was left out. */
-function readFile(flag: string, path: string): string | undefined {
-  if (path === "") return undefined;
+function readFile(flag: string, path: string | undefined): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return path === undefined ? undefined : Deno.readTextFileSync(path);
   } catch (error) {
-    throw fileFailure(`--${flag}: cannot read`, path, error);
+    throw new Error(`--${flag}: cannot read "${path}": ${(error as Error).message}`);
   }
 }
 
-/** A failure to read or write a file, in words; a missing permission is left in Deno's. */
-function fileFailure(what: string, path: string, error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) return error;
-  return new Failure(`${what} "${path}": ${error.message}`);
+// The command line
+
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`starttls_smtp_probe: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
 }
-
-// The command line. The same lines are in every example, so that each is one file to copy.
-
-/** A wrong command line. */
-class UsageError extends Error {}
-
-/** A failure that its message explains. */
-class Failure extends Error {}
 
 /** What to do about a failure, where its message does not say so. */
 const ADVICE: Record<string, string> = {
-  ECONNREFUSED: "Start the server first, or check --host and --port.",
-  ECONNRESET: "Try again, or see what the other side says.",
-  EMFILE: "Allow more open files (ulimit -n), or do less at once.",
-  ENETUNREACH: "Check --host and the network.",
-  EHOSTUNREACH: "Check --host and the network.",
-  ENOTFOUND: "Check --host.",
-  EAI_AGAIN: "Check --host and the network.",
-  EINVAL: "Check --host.",
-  ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
-  EUNEXPECTEDEOF: "What came before may be incomplete.",
+  UNABLE_TO_GET_ISSUER_CERT: ". If you trust it, give its certificate, or its issuer's, with --ca.",
+  ERR_TLS_CERT_ALTNAME_INVALID: ". Give the name that its certificate is for with --sni.",
 };
 
-/** What a flag may be, by the word in the help; `1..9` is a range. */
-const KINDS: Record<string, RegExp> = {
-  "text": /./s,
-  "file": /./s,
-  "word": /^[!-~]+$/,
-  "/text": /^\/[!-~]*$/,
-  "name": /^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i,
-  "host:port": /^(\[[\da-f.:]+\]|[^:[\]\s]+):\d{1,5}$/i,
-};
-
-function matches(kind: string, text: string): boolean {
-  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec(kind) ?? [];
-  if (min === undefined) return KINDS[kind].test(text);
-  return /^\d+$/.test(text) && Number(text) >= Number(min) && Number(text) <= Number(max);
-}
-
-/** The flags that a help text lists, from the command line; `undefined` if help was asked for. */
-function readFlags(help: string, args: string[]): Record<string, string> | undefined {
-  const kinds = new Map<string, string | undefined>();
-  const values: Record<string, string> = {};
-  const rows = help.matchAll(/^ {2}--([\w-]+)(?: <(.+?)>)? .*?(?:\(default: (.*)\))?$/gm);
-  for (const [, name, kind, initial = ""] of rows) {
-    kinds.set(name, kind);
-    values[name] = initial === "none" ? "" : initial;
-  }
-  const rest = args.filter((arg) => arg !== "--");
-  for (let arg; (arg = rest.shift()) !== undefined;) {
-    if (arg === "--help" || arg === "-h") return undefined;
-    const [, name, text] = /^--([\w-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!kinds.has(name)) throw new UsageError(`Unknown flag or argument "${arg}"`);
-    const kind = kinds.get(name);
-    if (kind === undefined) {
-      values[name] = text ?? "true";
-      continue;
-    }
-    const value = text ?? (rest[0]?.startsWith("-") === false ? rest.shift()! : "");
-    if (!matches(kind, value)) {
-      throw new UsageError(`--${name} takes ${kind}: current value is "${value}"`);
-    }
-    values[name] = value;
-  }
-  return values;
-}
-
-/** A failure in one line. Whatever is not a known failure is a bug, and thrown on. */
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable || error instanceof Failure) return error.message;
-  if (error instanceof Deno.errors.BrokenPipe) return "nobody reads the output";
-  if (error instanceof socket.SocketError || error instanceof task.TimeoutError) {
-    const advice = ADVICE[error.code];
-    return advice === undefined ? error.message : `${error.message}. ${advice}`;
-  }
-  throw error;
-}
-
-/**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
- * line on standard error explains, and 2 if the flags were wrong.
- */
-async function run(
-  help: string,
-  main: (flags: Record<string, string>) => Promise<void>,
-): Promise<void> {
-  const name = /(\w+)\.ts \[flags\]/.exec(help)?.[1];
-  try {
-    const flags = readFlags(help, Deno.args);
-    if (flags === undefined) console.log(help);
-    else await main(flags);
-  } catch (error) {
-    const wrong = error instanceof UsageError;
-    console.error(`${name}: ${wrong ? `${error.message}\n\n${help}` : explain(error)}`);
-    Deno.exit(wrong ? 2 : 1);
-  }
-}
+/** A host name or IP address, or nothing. */
+const NAME = /^((?!-)[\w:[\]-]+(\.[\w\]-]+)*\.?)?$/;
 
 if (import.meta.main) {
-  await run(HELP, ({ host, port, sni, name, ca, timeout, ...flags }) =>
-    probe({
-      host,
-      port: Number(port),
-      sni,
-      name,
-      ca: readFile("ca", ca),
-      timeout: Number(timeout),
-      anyName: flags["any-name"] === "true",
-    }));
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, {
+    string: ["host", "port", "sni", "name", "ca", "timeout"],
+    boolean: ["any-name", "help"],
+    alias: { help: "h" },
+    default: { host: "127.0.0.1", port: "25", name: "localhost", timeout: "10000" },
+    unknown,
+  });
+  flags._.forEach(unknown); // what follows "--"
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === "") fail(2, `--${flag} takes a value: current value is ""`);
+  }
+  const integer = (flag: "port" | "timeout", min: number, max: number): number => {
+    const value = /^\d+$/.test(flags[flag]) ? Number(flags[flag]) : NaN;
+    if (value >= min && value <= max) return value;
+    return fail(2, `--${flag} takes ${min}..${max}: current value is "${flags[flag]}"`);
+  };
+  const { host, sni = "", name, ca: caFile, "any-name": anyName } = flags;
+  if (!NAME.test(sni)) fail(2, `--sni takes name: current value is "${sni}"`);
+  if (!/^[!-~]+$/.test(name)) fail(2, `--name takes word: current value is "${name}"`);
+  const [port, timeout] = [integer("port", 1, 65535), integer("timeout", 1, 3600000)];
+  if (flags.help) console.log(HELP);
+  else {
+    const probing = probe({ host, port, sni, name, caFile, timeout, anyName });
+    await probing.catch((error) => fail(1, `${error.message}${ADVICE[error.code] ?? ""}`));
+  }
 }

@@ -5,8 +5,9 @@
 // With --cert and --key it is a TLS terminator: clients speak TLS to it, the target need not.
 // With --target-tls it is the reverse: the target speaks TLS, clients need not.
 //
-// One file to copy: all it needs is `deno add jsr:@taskio/net`.
+// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.
 
+import { parseArgs } from "@std/cli/parse-args";
 import { socket, task, tls } from "@taskio/net";
 
 const HELP = `Relays TCP connections to a target, with or without TLS on either side, until Ctrl-C.
@@ -26,11 +27,27 @@ Usage: deno run --allow-net --allow-read examples/tcp_proxy.ts [flags]
 interface Options {
   listen: socket.Address;
   target: socket.Address;
-  pair: tls.CertificatePair | undefined;
-  connect(): Promise<socket.SocketId>;
+  /** Whether the target speaks TLS. */
+  secure: boolean;
+  /** Paths, for TLS with the clients. */
+  cert?: string;
+  key?: string;
+  /** For TLS with the target. */
+  sni: string;
+  caFile?: string;
+  /** Longest wait for the target, in milliseconds. */
+  timeout: number;
 }
 
-async function tcpProxy({ listen, target, pair, connect }: Options): Promise<void> {
+async function tcpProxy({ listen, target, ...options }: Options): Promise<void> {
+  const pair = readPair(options.cert, options.key);
+  const { secure, sni, timeout } = options;
+  const ca = readFile("ca", options.caFile);
+  const connect = () =>
+    secure
+      ? tls.tcpconnect(...target, sni, { ca, timeout })
+      : socket.tcpconnect(...target, { timeout });
+
   // As a list, the certificate is served by Node's TLS, which is rid of silent clients at once
   const server = pair === undefined
     ? socket.tcpserver(...listen)
@@ -98,29 +115,18 @@ function say(line: string): void {
 }
 
 /** The certificate and its key that `--cert` and `--key` name; `undefined` without them. */
-function readPair(files: Record<string, string>): tls.CertificatePair | undefined {
-  if ((files.cert === "") !== (files.key === "")) {
-    throw new UsageError("--cert and --key belong together");
-  }
-  const cert = readFile("cert", files.cert);
-  const key = readFile("key", files.key);
+function readPair(certPath?: string, keyPath?: string): tls.CertificatePair | undefined {
+  const [cert, key] = [readFile("cert", certPath), readFile("key", keyPath)];
   return cert === undefined || key === undefined ? undefined : { cert, key };
 }
 
 /** The text of a file that a flag names; `undefined` if the flag was left out. */
-function readFile(flag: string, path: string): string | undefined {
-  if (path === "") return undefined;
+function readFile(flag: string, path: string | undefined): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return path === undefined ? undefined : Deno.readTextFileSync(path);
   } catch (error) {
-    throw fileFailure(`--${flag}: cannot read`, path, error);
+    throw new Error(`--${flag}: cannot read "${path}": ${(error as Error).message}`);
   }
-}
-
-/** A failure to read or write a file, in words; a missing permission is left in Deno's. */
-function fileFailure(what: string, path: string, error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) return error;
-  return new Failure(`${what} "${path}": ${error.message}`);
 }
 
 /** An address as it is usually written. */
@@ -152,127 +158,49 @@ function showProgress(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${line.slice(0, width)}`));
 }
 
-// The command line. The same lines are in every example, so that each is one file to copy.
+// The command line
 
-/** A wrong command line. */
-class UsageError extends Error {}
-
-/** A failure that its message explains. */
-class Failure extends Error {}
-
-/** What to do about a failure, where its message does not say so. */
-const ADVICE: Record<string, string> = {
-  ECONNREFUSED: "Start the server first, or check --host and --port.",
-  ECONNRESET: "Try again, or see what the other side says.",
-  EMFILE: "Allow more open files (ulimit -n), or do less at once.",
-  ENETUNREACH: "Check --host and the network.",
-  EHOSTUNREACH: "Check --host and the network.",
-  ENOTFOUND: "Check --host.",
-  EAI_AGAIN: "Check --host and the network.",
-  EINVAL: "Check --host.",
-  ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
-  EUNEXPECTEDEOF: "What came before may be incomplete.",
-};
-
-/** What a flag may be, by the word in the help; `1..9` is a range. */
-const KINDS: Record<string, RegExp> = {
-  "text": /./s,
-  "file": /./s,
-  "word": /^[!-~]+$/,
-  "/text": /^\/[!-~]*$/,
-  "name": /^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i,
-  "host:port": /^(\[[\da-f.:]+\]|[^:[\]\s]+):\d{1,5}$/i,
-};
-
-function matches(kind: string, text: string): boolean {
-  const [, min, max] = /^(\d+)\.\.(\d+)$/.exec(kind) ?? [];
-  if (min === undefined) return KINDS[kind].test(text);
-  return /^\d+$/.test(text) && Number(text) >= Number(min) && Number(text) <= Number(max);
+/** Ends the program: with 1 for a failure, with 2 and its usage for a wrong command line. */
+function fail(code: 1 | 2, message: string): never {
+  console.error(`tcp_proxy: ${message}${code === 2 ? `\n\n${HELP}` : ""}`);
+  Deno.exit(code);
 }
 
-/** The flags that a help text lists, from the command line; `undefined` if help was asked for. */
-function readFlags(help: string, args: string[]): Record<string, string> | undefined {
-  const kinds = new Map<string, string | undefined>();
-  const values: Record<string, string> = {};
-  const rows = help.matchAll(/^ {2}--([\w-]+)(?: <(.+?)>)? .*?(?:\(default: (.*)\))?$/gm);
-  for (const [, name, kind, initial = ""] of rows) {
-    kinds.set(name, kind);
-    values[name] = initial === "none" ? "" : initial;
-  }
-  const rest = args.filter((arg) => arg !== "--");
-  for (let arg; (arg = rest.shift()) !== undefined;) {
-    if (arg === "--help" || arg === "-h") return undefined;
-    const [, name, text] = /^--([\w-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (!kinds.has(name)) throw new UsageError(`Unknown flag or argument "${arg}"`);
-    const kind = kinds.get(name);
-    if (kind === undefined) {
-      values[name] = text ?? "true";
-      continue;
-    }
-    const value = text ?? (rest[0]?.startsWith("-") === false ? rest.shift()! : "");
-    if (!matches(kind, value)) {
-      throw new UsageError(`--${name} takes ${kind}: current value is "${value}"`);
-    }
-    values[name] = value;
-  }
-  return values;
-}
-
-/** A failure in one line. Whatever is not a known failure is a bug, and thrown on. */
-function explain(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable || error instanceof Failure) return error.message;
-  if (error instanceof Deno.errors.BrokenPipe) return "nobody reads the output";
-  if (error instanceof socket.SocketError || error instanceof task.TimeoutError) {
-    const advice = ADVICE[error.code];
-    return advice === undefined ? error.message : `${error.message}. ${advice}`;
-  }
-  throw error;
-}
-
-/**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
- * line on standard error explains, and 2 if the flags were wrong.
- */
-async function run(
-  help: string,
-  main: (flags: Record<string, string>) => Promise<void>,
-): Promise<void> {
-  const name = /(\w+)\.ts \[flags\]/.exec(help)?.[1];
-  try {
-    const flags = readFlags(help, Deno.args);
-    if (flags === undefined) console.log(help);
-    else await main(flags);
-  } catch (error) {
-    const wrong = error instanceof UsageError;
-    console.error(`${name}: ${wrong ? `${error.message}\n\n${help}` : explain(error)}`);
-    Deno.exit(wrong ? 2 : 1);
-  }
-}
-
-/** The address in a flag. */
-function addressOf(flag: string, text: string): socket.Address {
-  const at = text.lastIndexOf(":");
-  const [host, port] = [text.slice(0, at).replace(/^\[|\]$/g, ""), Number(text.slice(at + 1))];
-  if (port <= 65535 && (port > 0 || flag === "listen")) return [host, port];
-  throw new UsageError(`--${flag} takes host:port: current value is "${text}"`);
-}
+/** A host name or IP address, or nothing. */
+const NAME = /^((?!-)[\w:[\]-]+(\.[\w\]-]+)*\.?)?$/;
 
 if (import.meta.main) {
-  await run(HELP, (flags) => {
-    const secure = flags["target-tls"] === "true";
-    if (!secure && flags.sni + flags.ca !== "") {
-      throw new UsageError("--sni and --ca belong to --target-tls");
-    }
-    const listen = addressOf("listen", flags.listen);
-    const target = addressOf("target", flags.target);
-    const timeout = Number(flags.timeout);
-    const ca = readFile("ca", flags.ca);
-    const connect = secure
-      ? () => tls.tcpconnect(...target, flags.sni, { ca, timeout })
-      : () => socket.tcpconnect(...target, { timeout });
-    const pair = readPair(flags);
-    return untilInterrupt(() => tcpProxy({ listen, target, pair, connect }));
+  const unknown = (arg: unknown) => fail(2, `Unknown flag or argument "${arg}"`);
+  const flags = parseArgs(Deno.args, {
+    string: ["listen", "target", "cert", "key", "sni", "ca", "timeout"],
+    boolean: ["target-tls", "help"],
+    alias: { help: "h" },
+    default: { listen: "127.0.0.1:9000", target: "127.0.0.1:8080", timeout: "10000" },
+    unknown,
   });
+  flags._.forEach(unknown); // what follows "--"
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === "") fail(2, `--${flag} takes a value: current value is ""`);
+  }
+  const address = (flag: "listen" | "target", least: number): socket.Address => {
+    const [, host, port] = /^(\[[\da-f.:]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(flags[flag]) ?? [];
+    const number = Number(port);
+    if (number >= least && number <= 65535) return [host.replace(/^\[|\]$/g, ""), number];
+    return fail(2, `--${flag} takes host:port: current value is "${flags[flag]}"`);
+  };
+  const { cert, key, sni = "", ca: caFile, "target-tls": secure } = flags;
+  const [listen, target] = [address("listen", 0), address("target", 1)];
+  if (!NAME.test(sni)) fail(2, `--sni takes name: current value is "${sni}"`);
+  if (!/^[1-9]\d*$/.test(flags.timeout) || Number(flags.timeout) > 3600000) {
+    fail(2, `--timeout takes 1..3600000: current value is "${flags.timeout}"`);
+  }
+  if (!cert !== !key) fail(2, "--cert and --key belong together");
+  if (!secure && (sni || caFile)) fail(2, "--sni and --ca belong to --target-tls");
+  if (flags.help) console.log(HELP);
+  else {
+    const timeout = Number(flags.timeout);
+    const options = { listen, target, secure, cert, key, sni, caFile, timeout };
+    const serving = untilInterrupt(() => tcpProxy(options));
+    await serving.catch((error) => fail(1, error.message));
+  }
 }

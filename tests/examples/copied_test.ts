@@ -5,10 +5,12 @@ import { Folder } from "./folder.ts";
 
 const examples = new URL("../../examples/", import.meta.url);
 
+const clone = JSON.parse(Deno.readTextFileSync(new URL("../deno.json", examples)));
+
 /** The sources of the examples that stand alone, by name. */
 const sources: Map<string, string> = new Map();
 for (const { name } of Deno.readDirSync(examples)) {
-  // The first is for the examples that are folders, the second runs all the others.
+  // The first is for the examples that are folders, the second runs others.
   if (!name.endsWith(".ts") || ["cli.ts", "demo.ts"].includes(name)) continue;
   sources.set(name, Deno.readTextFileSync(new URL(name, examples)));
 }
@@ -17,11 +19,15 @@ for (const { name } of Deno.readDirSync(examples)) {
 async function runCopy(name: string, ...args: string[]) {
   using folder = new Folder();
   folder.write(name, sources.get(name)!);
-  // What `deno add jsr:@taskio/net` writes, but that it leads to this clone.
-  const imports = { "@taskio/net": new URL("../mod.ts", examples).href };
-  folder.write("deno.json", JSON.stringify({ imports }));
+  // What `deno add jsr:@taskio/net jsr:@std/cli` writes, but that it leads to this clone.
+  const imports = {
+    "@taskio/net": new URL("../mod.ts", examples).href,
+    "@std/cli": clone.imports["@std/cli"],
+  };
+  const links = clone.links?.map((path: string) => new URL(`../${path}`, examples).href);
+  folder.write("deno.json", JSON.stringify({ imports, links }));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", "--no-remote", "--no-npm", name, ...args],
+    args: ["run", "--quiet", "--no-prompt", "--cached-only", name, ...args],
     cwd: folder.path,
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -39,7 +45,26 @@ for (const name of sources.keys()) {
 
   Deno.test(`${name} says how to copy it`, () => {
     const [head] = sources.get(name)!.split("\n\n");
-    assertStringIncludes(head, "// One file to copy: all it needs is `deno add jsr:@taskio/net`.");
+    const line = "// One file to copy: all it needs is `deno add jsr:@taskio/net jsr:@std/cli`.";
+    assertStringIncludes(head, line);
+  });
+
+  Deno.test(`${name} imports no more than that`, () => {
+    const imports = sources.get(name)!.matchAll(/^import [^;]*?"([^"]+)"/gm);
+    const others = imports.map(([, specifier]) => specifier)
+      .filter((specifier) => !["@std/cli/parse-args", "@taskio/net"].includes(specifier));
+    assertEquals(others.toArray(), []);
+  });
+}
+
+for (const [name, source] of sources) {
+  Deno.test(`${name} has the defaults that its help names`, () => {
+    const named = source.matchAll(/^ {2}--([\w-]+) .*\(default: (.*)\)$/gm)
+      .map(([, flag, value]) => [flag, value]).filter(([, value]) => value !== "none");
+    const [, defaults] = source.match(/^ {4}default: \{(.*)\},$/m)!;
+    const declared = defaults.matchAll(/([\w-]+): ["`](.*?)["`]/g)
+      .map(([, flag, value]) => [flag, value]);
+    assertEquals(declared.toArray(), named.toArray());
   });
 }
 
@@ -55,20 +80,6 @@ function declarations(source: string): Map<string, string> {
 }
 
 Deno.test("examples have the same text where they share a function", () => {
-  const shared = new Map<string, Set<string>>();
-  const holders = new Map<string, number>();
-  for (const source of sources.values()) {
-    const commandLine = source.slice(source.indexOf("// The command line. "));
-    for (const [name, text] of declarations(commandLine)) {
-      if (!shared.has(name)) shared.set(name, new Set());
-      shared.get(name)!.add(text);
-      holders.set(name, (holders.get(name) ?? 0) + 1);
-    }
-  }
-  const everywhere = ["UsageError", "Failure", "KINDS", "matches", "readFlags", "explain", "run"];
-  assertEquals(everywhere.map((name) => holders.get(name)), everywhere.map(() => sources.size));
-  assertEquals(everywhere.map((name) => shared.get(name)!.size), everywhere.map(() => 1));
-
   for (const name of ["untilInterrupt", "formatAddress", "readFile", "readPair", "showProgress"]) {
     const texts = sources.values().map((source) => declarations(source).get(name)).toArray();
     const distinct = new Set(texts.filter((text) => text !== undefined));

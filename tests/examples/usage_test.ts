@@ -74,6 +74,12 @@ for (const [name, { texts, others, switches = [] }] of Object.entries(PROGRAMS))
       assertStringIncludes(stderr, `${name}: `);
       assertStringIncludes(stderr, message);
       assertStringIncludes(stderr, "Usage: deno run");
+      // What a number must be is what the help says.
+      const [flag, value] = wrong[i][0][0].split("=");
+      const range = RegExp(`^ +${flag} <(\\d+\\.\\.\\d+)>`, "m").exec(stderr)?.[1];
+      if (range !== undefined && value) {
+        assertStringIncludes(stderr, `${flag} takes ${range}: current value is "${value}"`);
+      }
     }
   });
 }
@@ -88,11 +94,20 @@ const REFUSED: [name: string, args: string[], message: string][] = [
   ["https_get", ["--path=page"], `--path takes /text: current value is "page"`],
   ["https_get", ["--path=/a b"], `--path takes /text: current value is "/a b"`],
   ["https_get", ["--path=/ HTTP/1.1\r\nX: y"], "--path takes /text"],
-  ["https_get", ["--sni=a..b"], `--sni takes name: current value is "a..b"`],
+  ["https_get", ["--sni=a..b"], `"sni" must be a host name or IP address: current value is "a..b"`],
+  ["https_get", ["--timeout=0"], `--timeout takes 1..3600000: current value is "0"`],
+  ["https_get", ["--port=65536"], `--port takes 1..65535: current value is "65536"`],
+  ["echo_client", ["--port=0"], `--port takes 1..65535: current value is "0"`],
+  ["echo_server", ["--port=65536"], `--port takes 0..65535: current value is "65536"`],
+  ["multicore_server", ["--processes=0"], `--processes takes 1..1024: current value is "0"`],
+  ["port_scanner", ["--concurrency=0"], `--concurrency takes 1..10000: current value is "0"`],
+  ["starttls_smtp_probe", ["--sni=a..b"], `--sni takes name: current value is "a..b"`],
   ["starttls_smtp_probe", ["--name=a\r\nQUIT"], "--name takes word"],
   ["tls_echo_server", ["--cert=c.pem"], "--cert and --key belong together"],
   ["tcp_proxy", ["--key=k.pem"], "--cert and --key belong together"],
   ["tcp_proxy", ["--sni=a.test"], "--sni and --ca belong to --target-tls"],
+  ["tcp_proxy", ["--target-tls", "--sni=-a"], `--sni takes name: current value is "-a"`],
+  ["tcp_proxy", ["--timeout=0"], `--timeout takes 1..3600000: current value is "0"`],
   ["tcp_proxy", ["--target=127.0.0.1"], `--target takes host:port: current value is "127.0.0.1"`],
   ["tcp_proxy", ["--target=127.0.0.1:0"], "--target takes host:port"],
   ["tcp_proxy", ["--target=::1:80"], "--target takes host:port"],
