@@ -27,7 +27,7 @@ const NEAREST: Record<string, string[]> = {
   "socket/core/receiver": ["socket/duplex", "socket/framing"],
   "socket/core/sender": ["socket/duplex"],
   "tls/der": ["tls/der", "tls/certificate", "tls/hostile_pem"],
-  "tls/names": ["tls/certificate", "tls/addresses"],
+  "tls/names": ["tls/certificate", "tls/addresses", "tls/client_verify"],
   "tls/pem": ["tls/certificate", "tls/hostile_pem"],
   "tls/verified": ["tls/client_verify", "tls/resumption"],
   "tls/x509": ["tls/certificate"],
