@@ -63,3 +63,13 @@ Deno.test("after() keeps the process alive while it is Running", async () => {
   `);
   assertEquals([code, stdout, stderr], [0, "Completed\n", ""]);
 });
+
+Deno.test("after() of a millisecond or less is Running at first, of none is Completed", async () => {
+  for (const ms of [1, 0.5]) {
+    const id = task.after(ms);
+    assertEquals(task.status(id), "Running", `${ms} ms`);
+    await task.await(id);
+  }
+  assertEquals(task.status(task.after(0)), "Completed");
+  task.list().forEach(task.forget);
+});
