@@ -25,6 +25,9 @@
  *
  * @module
  */
+/** TCP and Unix sockets, each known by an integer, with operations that are tasks. */
 export * as socket from "./socket/mod.ts";
+/** Tasks: integers that stand for work under way, to be polled, awaited, cancelled or selected on. */
 export * as task from "./task/mod.ts";
+/** TLS with the verbs of `socket`, on either side, by connecting, listening or upgrading in place. */
 export * as tls from "./tls/mod.ts";

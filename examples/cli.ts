@@ -1,7 +1,8 @@
-// What the examples share that is not about sockets: flags, --help, errors in one line, Ctrl-C.
+// What the examples that are folders share, and the demo: flags, --help, errors in one line,
+// Ctrl-C. Those of one file do without, so that one can copy them.
 
 import { parseArgs } from "@std/cli";
-import { socket, task, type tls } from "@taskio/net";
+import { socket, task } from "@taskio/net";
 
 /** One flag of a program. */
 export interface Flag<T> {
@@ -27,11 +28,6 @@ export function integer(initial: number, min: number, max: number, about: string
   return { about, values: `${min}..${max}`, initial, parse };
 }
 
-/** A flag that takes text or is left out, and then is empty. */
-export function optional(values: string, about: string): Flag<string> {
-  return { ...text("", about), values };
-}
-
 /** A flag that takes text that matches. */
 export function matching(
   pattern: RegExp,
@@ -40,25 +36,6 @@ export function matching(
   about: string,
 ): Flag<string> {
   return { about, values, initial, parse: (text) => pattern.test(text) ? text : undefined };
-}
-
-/** A flag that takes the name or address that a server is asked for, or is left out. */
-export function serverName(about: string): Flag<string> {
-  return matching(/^(\w([\w-]*\w)?(\.|$))+$|^\[?[\da-f.]*:[\da-f:.]*\]?$/i, "name", "", about);
-}
-
-/** A flag that takes an address like `127.0.0.1:80` or `[::1]:80`; port 0 if `free` allows it. */
-export function address(
-  initial: socket.Address,
-  about: string,
-  free = false,
-): Flag<socket.Address> {
-  const parse = (text: string): socket.Address | undefined => {
-    const [, ipv6, name, port] = /^(?:\[([\da-f.:]+)\]|([^:[\]\s]+)):(\d{1,5})$/i.exec(text) ?? [];
-    const valid = Number(port) <= 65535 && (free || Number(port) > 0);
-    return valid ? [ipv6 ?? name, Number(port)] : undefined;
-  };
-  return { about, values: "host:port", initial, parse };
 }
 
 /** A switch, which is off unless it is given. */
@@ -72,30 +49,10 @@ export class UsageError extends Error {}
 /** A failure that its message explains. */
 export class Failure extends Error {}
 
-/** The text of a file that a flag names; `undefined` if the flag was left out. */
-export function readFile(flag: string, path: string): string | undefined {
-  if (path === "") return undefined;
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw fileFailure(`--${flag}: cannot read`, path, error);
-  }
-}
-
 /** A failure to read or write a file, in words; a missing permission is left in Deno's. */
 export function fileFailure(what: string, path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) return error;
   return new Failure(`${what} "${path}": ${error.message}`);
-}
-
-/** The certificate and its key that `--cert` and `--key` name; `undefined` without them. */
-export function readPair(files: { cert: string; key: string }): tls.CertificatePair | undefined {
-  if ((files.cert === "") !== (files.key === "")) {
-    throw new UsageError("--cert and --key belong together");
-  }
-  const cert = readFile("cert", files.cert);
-  const key = readFile("key", files.key);
-  return cert === undefined || key === undefined ? undefined : { cert, key };
 }
 
 export interface Program<T> {
@@ -165,8 +122,7 @@ function readFlags<T>({ flags }: Program<T>, args: string[]): T | undefined {
 function help<T>({ name, about, permissions = "--allow-net", flags }: Program<T>): string {
   const rows = Object.entries<Flag<unknown>>(flags).map(([name, { values, about, initial }]) => {
     if (values === undefined) return [`--${name}`, about];
-    const value = Array.isArray(initial) ? formatAddress(initial as never) : initial;
-    return [`--${name} <${values}>`, `${about} (default: ${value === "" ? "none" : value})`];
+    return [`--${name} <${values}>`, `${about} (default: ${initial === "" ? "none" : initial})`];
   });
   rows.push(["--help, -h", "Show this text"]);
   const width = Math.max(...rows.map(([flag]) => flag.length));
@@ -190,8 +146,6 @@ const ADVICE: Record<string, string> = {
   EAI_AGAIN: "Check --host and the network.",
   EINVAL: "Check --host.",
   ETIMEDOUT: "Check --host and --port, or raise --timeout.",
-  UNABLE_TO_GET_ISSUER_CERT: "If you trust it, give its certificate, or its issuer's, with --ca.",
-  ERR_TLS_CERT_ALTNAME_INVALID: "Give the name that its certificate is for with --sni.",
   EUNEXPECTEDEOF: "What came before may be incomplete.",
 };
 

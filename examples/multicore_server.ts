@@ -1,12 +1,14 @@
-// An echo server that uses every core: one process for each, all on one port, among which the system
-// spreads the connections (SO_REUSEPORT, on Linux). A process that dies is started again. Ctrl-C ends all of
-// them gently, and each tells whom it served. It is one file to copy.
+// An echo server that uses every core: one process for each, all on one port, among which the
+// system spreads the connections (SO_REUSEPORT, on Linux). A process that dies is started again.
+// Ctrl-C ends all of them gently, and each tells whom it served.
 //
 //     deno run --allow-net --allow-run examples/multicore_server.ts --port 9000
 //
 // The first process, which you start, serves nobody: it starts the others from this same file, with
-// --unstable-net, which Deno asks for to share a port. They end when their standard input does, so none is
-// left behind, whatever ends the first.
+// --unstable-net, which Deno asks for to share a port. They end when their standard input does, so
+// none is left behind, whatever ends the first.
+//
+// One file to copy: all it needs is `deno add jsr:@taskio/net`.
 
 import { socket, task } from "@taskio/net";
 
@@ -72,7 +74,9 @@ class Place {
     this.#args = args;
   }
 
-  /** Runs processes, one after the other, until `stop`. Each one's address goes to `onListening`. */
+  /**
+   * Runs processes, one after the other, until `stop`. Each one's address goes to `onListening`.
+   */
   async run(onListening: (address: socket.Address) => void): Promise<void> {
     while (!this.#stopped) {
       const began = performance.now();
@@ -250,8 +254,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one line
- * on standard error explains, and 2 if the flags were wrong.
+ * Runs a program with the flags that its help lists. The exit code is 1 if it failed, which one
+ * line on standard error explains, and 2 if the flags were wrong.
  */
 async function run(
   help: string,

@@ -21,9 +21,9 @@ export interface StreamRecord {
   readonly remote: Address;
   /** The load balancer that passed it on, `undefined` if none did. */
   readonly proxy: Address | undefined;
-  /** Bytes received from the system. */
+  /** Bytes received from the system; over TLS, without what TLS adds. */
   readonly bytesIn: number;
-  /** Bytes the system has taken. */
+  /** Bytes the system has taken; over TLS, without what TLS adds. */
   readonly bytesOut: number;
   /** Bytes that a recv need not wait for. */
   readonly queuedIn: number;
@@ -173,7 +173,7 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     accepted: listener.accepted,
     ready: listener.ready,
     handshaking,
-    dropped,
+    dropped: dropped + listener.lost,
     validTo,
     pending: [...listener.pending()],
     age,

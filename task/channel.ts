@@ -59,8 +59,8 @@ export class Channel<T> implements AsyncIterable<T> {
   #closed = false;
 
   static {
-    forSelect.isReady = (channel) => channel.#values.size > 0 || channel.#closed;
-    forSelect.takersOf = (channel) => channel.#takers;
+    forSelect.isReady = (channel) => (channel as Channel<unknown>).#ready;
+    forSelect.takersOf = (channel) => (channel as Channel<unknown>).#takers;
   }
 
   /**
@@ -168,6 +168,11 @@ export class Channel<T> implements AsyncIterable<T> {
       if (value === CLOSED) return;
       yield value;
     }
+  }
+
+  /** Whether a receive needs no waiting. */
+  get #ready(): boolean {
+    return this.#values.size > 0 || this.#closed;
   }
 
   get #full(): boolean {

@@ -1,6 +1,6 @@
 import { Bound, checkWaitOptions } from "./core/bound.ts";
 import type { AnyTask, TaskId, WaitOptions } from "./core/types.ts";
-import { checkId, wrongRange, wrongType } from "./core/check.ts";
+import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
 import { markSeen } from "./core/unseen.ts";
 import { addWaiter, find, removeWaiter, RUNNING, type Task, type Waiter } from "./core/record.ts";
 import { givenUp } from "./core/stack.ts";
@@ -55,7 +55,7 @@ export function settled<S extends AnyTask>(
   checkWaitOptions(options);
   const list = [...ids];
   list.forEach((id) => checkId("ids", id));
-  if (list.length === 0) throw wrongRange("ids", "at least one task", "none");
+  if (list.length === 0) throw wrongEmpty("ids", "at least one task", "an empty iterable");
   const now = list.filter(isNotRunning);
   if (now.length > 0) return Promise.resolve(now);
   return new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 // The package as its users meet it: imported from a registry, imported by path, and what it drags in.
 
 import { assert, assertEquals } from "@std/assert";
+import * as taskio from "../mod.ts";
 import { config, publishedFiles, serveRegistry } from "./registry.ts";
 
 /** A program that imports the package under `specifier` and sends `ping` through it. */
@@ -112,3 +113,42 @@ Deno.test("package imports only node: built-ins and its own lower layers", async
   }
   assertEquals(wrong, []);
 });
+
+Deno.test("package takes from the inside of a lower layer what its door passes, and nothing else", async () => {
+  const wrong: string[] = [];
+  for (const [path, source] of await publishedFiles()) {
+    if (!/^(socket|tls)\//.test(path)) continue;
+    for (const specifier of specifiers(source)) {
+      const target = new URL(specifier, `file:///${path}`).pathname;
+      // mod.ts hands the public types on.
+      if (path.endsWith("/mod.ts") && target === "/task/core/types.ts") continue;
+      if (/^\/task\/core\/(?!mod\.ts$)/.test(target)) wrong.push(`${path} imports ${specifier}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("deno doc shows every call of every namespace", async () => {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", "mod.ts"],
+    cwd: new URL("..", import.meta.url),
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const { nodes } = JSON.parse(new TextDecoder().decode(stdout));
+  const [{ symbols }] = Object.values(nodes) as { symbols: DocSymbol[] }[];
+  const shown = new Map(symbols.map((symbol) => [symbol.name, membersOf(symbol)]));
+  for (const [name, namespace] of Object.entries(taskio)) {
+    assertEquals(Object.keys(namespace).filter((member) => !shown.get(name)?.has(member)), []);
+  }
+});
+
+interface DocSymbol {
+  name: string;
+  declarations: { kind: string; def?: { elements?: { name: string }[] } }[];
+}
+
+function membersOf({ declarations }: DocSymbol): Set<string> {
+  return new Set(
+    declarations.flatMap(({ def }) => def?.elements ?? []).map(({ name }) => name),
+  );
+}

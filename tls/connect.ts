@@ -93,8 +93,9 @@ export function connect(
   checkRemotePort(port);
   const name = checkServerName("sni", sni) ?? withoutBrackets(host);
   const plan = checkClient("connect", options);
-  return dial([host, port], plan, async (signal) => {
+  return dial([host, port], plan, async (signal, waitsFor) => {
     const opened = await openTcp(host, port, {}, signal);
+    waitsFor("the handshake: does the server accept, and speak TLS?");
     try {
       const { transport, session } = await secureClient(opened.transport, name, plan, signal);
       return { ...opened, transport, session };

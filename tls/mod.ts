@@ -63,7 +63,10 @@ export * from "./connect.ts"; // tcpconnect, connect
 export * from "./starttls.ts";
 
 // The calls of `socket`, for encrypted sockets alone.
-export * from "./io.ts"; // accept, serve, connections, recv …, send, write, shutdown, finish …
+export * from "./accept.ts"; // accept, hasconnection, serve, connections
+export * from "./recv.ts"; // recv, recvInto, peek, unrecv, ready, chunks
+export * from "./framing.ts"; // recvExact, recvUntil, recvLine, lines
+export * from "./send.ts"; // send, write, shutdown, finish
 
 // Ending and looking.
 export * from "../socket/close.ts";

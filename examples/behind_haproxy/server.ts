@@ -1,5 +1,6 @@
-// One of several processes behind HAProxy: answers each line with its name and the client's address.
-// SIGTERM or Ctrl-C takes it out of the rotation and ends it without losing a connection. See README.md.
+// One of several processes behind HAProxy: answers each line with its name and the client's
+// address. SIGTERM or Ctrl-C takes it out of the rotation and ends it without losing a connection.
+// See README.md.
 //
 //     deno run --allow-net examples/behind_haproxy/server.ts --name a --port 9001 --agent 9101
 
@@ -31,13 +32,13 @@ class Agent {
   #tell(id: socket.SocketId): void {
     const [balancer] = socket.getpeer(id);
     socket.send(id, this.#draining ? "drain\n" : "up ready\n");
-    this.#told.set(balancer, this.#draining ? this.#told.get(balancer)! + 1 || 1 : 0);
+    this.#told.set(balancer, this.#draining ? (this.#told.get(balancer) ?? 0) + 1 : 0);
   }
 
   /**
-   * Waits until every HAProxy has asked twice: the second time it has acted on the first answer, and
-   * whatever it passed on before has arrived. One that does not ask any more is waited for no longer than
-   * `patience` milliseconds.
+   * Waits until every HAProxy has asked twice: the second time it has acted on the first answer,
+   * and whatever it passed on before has arrived. One that does not ask any more is waited for no
+   * longer than `patience` milliseconds.
    */
   async drain(patience: number): Promise<void> {
     this.#draining = true;

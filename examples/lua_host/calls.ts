@@ -140,13 +140,15 @@ function tlsOptionsAt(
   vm: LuaVm,
   state: number,
   ca: string | undefined,
-): tls.StarttlsClientOptions | tls.TlsServerOptions {
-  if (vm.textAt(state, 2) === "client") return { host: vm.textAt(state, 3), ca };
+): tls.StarttlsOptions {
+  if (vm.textAt(state, 2) === "client") {
+    return { side: "client", host: vm.textAt(state, 3), ca };
+  }
   const certs: tls.CertificatePair[] = [];
   for (let i = 3; i <= vm.count(state); i += 2) {
     certs.push({ cert: vm.textAt(state, i), key: vm.textAt(state, i + 1) });
   }
-  return { certs };
+  return { side: "server", certs };
 }
 
 function pushAddress(vm: LuaVm, state: number, [host, port]: socket.Address): number {

@@ -3,8 +3,8 @@
 import { socket, task } from "@taskio/net";
 
 /**
- * Shows this program's sockets and tasks to whoever connects at a path: a line of JSON for each line that
- * comes. So who looks says how often, and nothing is done while nobody looks.
+ * Shows this program's sockets and tasks to whoever connects at a path: a line of JSON for each
+ * line that comes. So who looks says how often, and nothing is done while nobody looks.
  *
  * @returns The listener, which keeps the program alive until it is closed.
  */

@@ -1,4 +1,5 @@
-// A program to look at with the monitor: an echo server and a few clients of its own that keep it busy.
+// A program to look at with the monitor: an echo server and a few clients of its own that keep it
+// busy.
 //
 //     deno run --allow-net --allow-read --allow-write examples/monitor/sample.ts
 

@@ -62,7 +62,7 @@ export function render(
   const listeners = now.sockets.filter((record) => record.kind === "listener");
   const summary = [
     `process ${now.pid}`,
-    `${listeners.length} listeners, ${streams.length} connections`,
+    `${listeners.length} listening, ${streams.length} connected`,
     `in ${sum(sockets.map((row) => row.bytesIn))}/s`,
     `out ${sum(sockets.map((row) => row.bytesOut))}/s`,
     `queued ${sum(streams.map((record) => record.queuedOut))}`,
@@ -123,7 +123,9 @@ function makeTable<R>(
   });
 }
 
-/** Numbers the highest first, text in its order. Rows that are alike keep the order of their IDs. */
+/**
+ * Numbers the highest first, text in its order. Rows that are alike keep the order of their IDs.
+ */
 function comparison<R>({ order, text }: Column<R>): (a: R, b: R) => number {
   if (order !== undefined) return (a, b) => order(b) - order(a);
   return (a, b) => text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0;

@@ -17,7 +17,10 @@ export class Terminal implements Disposable {
     return Deno.consoleSize();
   }
 
-  /** Puts the lines in place of those that are there, without clearing the screen: it must not flicker. */
+  /**
+   * Puts the lines in place of those that are there, without clearing the screen: it must not
+   * flicker.
+   */
   draw(lines: readonly Line[]): void {
     const texts = lines.map(({ text, head }) => `${head ? `\x1b[7m${text}\x1b[m` : text}\x1b[K`);
     this.#write(`\x1b[H${texts.join("\r\n")}\x1b[J`);

@@ -50,8 +50,7 @@ const OF_THE_WAIT = ["timeout", "signal", "cancel"];
  */
 export function refuseOptions(op: string, options: unknown, known: readonly string[] = []): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) return;
-  const keys = options instanceof AbortSignal ? ["signal"] : Object.keys(options);
-  const wrong = keys.find((key) => !known.includes(key));
+  const wrong = keysOf(options).find((key) => !known.includes(key));
   if (wrong === undefined) return;
   const instead = OF_THE_WAIT.includes(wrong)
     ? "limit the wait, task.await(id, { timeout, signal, cancel: true }), which loses nothing"
@@ -59,6 +58,15 @@ export function refuseOptions(op: string, options: unknown, known: readonly stri
     ? "it takes no options"
     : `expected one of ${known.join(", ")}`;
   throw new TypeError(`Unknown option "${wrong}" of ${op}: ${instead}`);
+}
+
+/** What options name; nothing if they have ideas of their own about that. */
+function keysOf(options: object): string[] {
+  try {
+    return options instanceof AbortSignal ? ["signal"] : Object.keys(options);
+  } catch {
+    return [];
+  }
 }
 
 /** A buffer to be filled, as a plain array. */

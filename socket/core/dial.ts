@@ -28,8 +28,11 @@ import { Stream } from "./stream.ts";
 /** How long connecting may take unless the program says otherwise, in milliseconds. */
 export const CONNECT_TIMEOUT = 30_000;
 
-/** Makes the connection; gives up, leaving nothing open, when the signal aborts. */
-type Open = (signal: AbortSignal) => Promise<Opened>;
+/**
+ * Makes the connection; gives up, leaving nothing open, when the signal aborts. What `waitsFor` is told
+ * last is what time ran out on.
+ */
+type Open = (signal: AbortSignal, waitsFor: (what: string) => void) => Promise<Opened>;
 
 /** Completed connects whose connection nobody has claimed. */
 const shelf: Shelf = new Shelf(closeGiven);
@@ -56,6 +59,7 @@ class Dial implements Owner {
   readonly #remote: Address;
   readonly #controller = new AbortController();
   readonly #bound: Bound;
+  #waitsFor: string | undefined = undefined;
 
   constructor(remote: Address, bounds: WaitOptions, open: Open, created: Unbound | undefined) {
     this.task = new Task("connect", created?.id ?? 0, this);
@@ -70,7 +74,7 @@ class Dial implements Owner {
   async #dial(open: Open): Promise<void> {
     let opened: Opened;
     try {
-      opened = await open(this.#controller.signal);
+      opened = await open(this.#controller.signal, (what) => this.#waitsFor = what);
     } catch (cause) {
       this.#end();
       if (this.task.state === RUNNING) fault(this.task, this.#translate(cause));
@@ -118,7 +122,8 @@ class Dial implements Owner {
     this.#end();
     this.#controller.abort();
     if (!(reason instanceof TimeoutError)) return fault(this.task, reason, false);
-    const details = { remote: this.#remote, cause: reason };
+    const text = this.#waitsFor && `timed out waiting for ${this.#waitsFor}`;
+    const details = { remote: this.#remote, cause: reason, text };
     fault(this.task, failure("ETIMEDOUT", "connect", details));
   }
 

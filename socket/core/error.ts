@@ -70,8 +70,8 @@ export class SocketError extends Error {
     this.errno = errno;
     this.op = op;
     this.socket = details.socket;
-    this.local = details.local;
-    this.remote = details.remote;
+    this.local = details.local && [...details.local];
+    this.remote = details.remote && [...details.remote];
   }
 }
 
@@ -82,7 +82,10 @@ function subject({ socket, local, remote }: SocketErrorDetails): string {
   return socket === undefined ? "" : ` socket ${socket}`;
 }
 
+/** A name with a colon is no address, and a mistake to be shown as it is. */
+const IPV6 = /^[\da-f]*:[\da-f:.]*(%\w+)?$/i;
+
 function formatAddress([ip, port]: Address): string {
   if (port === 0) return ip; // a path, or an address with any port
-  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+  return IPV6.test(ip) ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

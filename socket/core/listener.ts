@@ -60,8 +60,9 @@ const OF_ONE_CONNECTION = new Set([
 export class Listener extends Handle {
   readonly local: Address;
   readonly acceptor: Acceptor;
-  /** Connections given to accepts. */
+  /** Connections given to accepts; and those that were gone before they could be. */
   accepted = 0;
+  lost = 0;
   readonly #waiting: Queue<Task> = new Queue();
   /** Those that wait for what the next accept would give, and take nothing. */
   readonly #watching: Queue<Task> = new Queue();
@@ -201,7 +202,8 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    if (!OF_ONE_CONNECTION.has(codeOf(cause))) {
+    if (OF_ONE_CONNECTION.has(codeOf(cause))) this.lost++;
+    else {
       const task = this.#waiting.shift();
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));

@@ -71,7 +71,7 @@ export abstract class Demand {
 }
 
 export class Receiver {
-  /** Bytes received from the transport. */
+  /** Bytes received from the transport, but for those of an upgrade's own. */
   bytes = 0;
   /** Completed receives with bytes that nobody has claimed. */
   #shelf: Shelf | undefined;
@@ -308,6 +308,7 @@ export class Receiver {
   pause(): { buffered: Uint8Array; arriving: Promise<Uint8Array | null> | undefined } {
     if (this.#unreferenced) this.#reference();
     const buffered = this.take(this.buffered);
+    this.bytes -= buffered.length; // they are of what comes between
     if (this.#reading) {
       this.#successor = Promise.withResolvers();
       this.#successor.promise.catch(() => {}); // whoever reads from it sees the failure
@@ -602,7 +603,6 @@ export class Receiver {
   /** A read from before `pause` has ended: the bytes are in the buffer, or in a caller's. */
   #passOn(n: number | null): void {
     if (n === null) return this.#successor!.resolve(null);
-    this.bytes += n;
     const from = this.#directBuffer ?? this.#buffer!.subarray(this.#end);
     this.#direct = this.#directBuffer = undefined;
     this.#start = this.#end = 0;

@@ -7,7 +7,6 @@ const MAX_DELAY = 2 ** 31 - 1;
 function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
-  if (value instanceof Promise) return "a promise, await it first";
   if (typeof value === "object" && value !== null) return showObject(value);
   return typeof value === "function" ? "a function" : String(value);
 }
@@ -16,6 +15,7 @@ function show(value: unknown): string {
 function showObject(value: object): string {
   let name: unknown;
   try {
+    if (value instanceof Promise) return "a promise, await it first";
     name = value.constructor?.name;
   } catch {
     // It has none to show.

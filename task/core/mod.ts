@@ -24,13 +24,14 @@ export {
   fault,
   find,
   makeDroppable,
+  nothingHeld,
   type Owner,
   rejectionOf,
   RUNNING,
+  Shelf,
   Task,
   type Waiter,
 } from "./record.ts";
-export { nothingHeld, Shelf } from "./shelf.ts";
 export { type Link, Queue } from "./queue.ts";
 export { cancelTask, forgetTask, start } from "./work.ts";
 export { reportFault } from "./unseen.ts";

@@ -1,5 +1,4 @@
 /** What `select` needs of a channel, and the channel of `select`: they wait in the same queue. */
-import type { Channel } from "../channel.ts";
 import type { Link, Queue } from "./queue.ts";
 
 /** What a taker is handed when there is nothing more to come. */
@@ -13,7 +12,7 @@ export interface Taker extends Link<Taker> {
 /** What a channel shows to `select` alone; it fills this in. */
 export const forSelect = {} as {
   /** Whether a receive needs no waiting. */
-  isReady: (channel: Channel<unknown>) => boolean;
+  isReady: (channel: object) => boolean;
   /** The queue to wait in. */
-  takersOf: (channel: Channel<unknown>) => Queue<Taker>;
+  takersOf: (channel: object) => Queue<Taker>;
 };

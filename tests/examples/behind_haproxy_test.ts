@@ -25,6 +25,12 @@ async function startServer({ name, port, agent }: Place, ...flags: string[]): Pr
   return program;
 }
 
+/** How many processes have answered a health check. */
+async function countUp(balancer: Haproxy): Promise<number> {
+  const rows = await balancer.ask("show stat");
+  return rows.match(/^processes,[abc],.*,UP,.*,L7OK,/gm)?.length ?? 0;
+}
+
 /** Clients that connect, have five lines answered and go, over and over. */
 class Load {
   /** How many connections each process has served. */
@@ -126,6 +132,7 @@ test(
     for (const program of programs) _.use(program);
     const [a, b, c] = programs;
 
+    while (await countUp(balancer) !== 3) await task.sleep(10);
     const load = new Load(balancer.port, 20);
     for (const { name } of places) await load.more(5, name);
 
@@ -205,9 +212,8 @@ test("behind_haproxy cuts off who stays longer than the grace", async (balancer,
 test("behind_haproxy does without a process that was killed", async (balancer, places) => {
   await using _a = await startServer(places[0]);
   await using b = await startServer(places[1]);
-  const up = async () =>
-    (await balancer.ask("show stat")).match(/^processes,[abc],.*,UP,/gm)?.length;
-  while (await up() !== 2) await task.sleep(10);
+  (await balancer.ask("show stat")).match(/^processes,[abc],.*,UP,/gm)?.length;
+  while (await countUp(balancer) !== 2) await task.sleep(10);
   b.kill("SIGKILL");
   await b.ended();
   for (let i = 0; i < 20; i++) {
@@ -215,7 +221,7 @@ test("behind_haproxy does without a process that was killed", async (balancer, p
     assertEquals((await ask(client, "hello"))?.[0], "a");
     await task.await(socket.finish(client));
   }
-  while (await up() !== 1) await task.sleep(10);
+  while (await countUp(balancer) !== 1) await task.sleep(10);
 });
 
 test("behind_haproxy ends though a HAProxy that has asked is gone", async (_, [place]) => {

@@ -6,6 +6,8 @@ const root = new URL("../../", import.meta.url);
 export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   https_get: ["--allow-read"],
   "python_host/host": ["--allow-read"],
+  "monitor/monitor": ["--allow-read", "--allow-write"],
+  "monitor/sample": ["--allow-read", "--allow-write"],
   multicore_server: ["--allow-run"],
   starttls_smtp_probe: ["--allow-read"],
   tcp_proxy: ["--allow-read"],
@@ -13,6 +15,9 @@ export const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
   "wasi_host/host": ["--allow-read"],
   "lua_host/main": ["--allow-read"],
 };
+
+/** Whose Unix sockets count as any address to Deno. */
+const ANYWHERE = /^monitor\//;
 
 /** How long an example may take before it counts as hanging. */
 const PATIENCE = 30_000;
@@ -33,7 +38,8 @@ export class Program implements AsyncDisposable {
 
   constructor(name: string, ...args: string[]) {
     const path = `examples/${name}.ts`;
-    const permissions = ["--allow-net=127.0.0.1", ...PERMISSIONS[name] ?? []];
+    const net = ANYWHERE.test(name) ? "--allow-net" : "--allow-net=127.0.0.1";
+    const permissions = [net, ...PERMISSIONS[name] ?? []];
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", ...permissions, path, ...args],
       cwd: root,

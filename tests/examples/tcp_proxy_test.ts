@@ -6,6 +6,7 @@ import net from "node:net";
 import { tls } from "@taskio/net";
 import { Folder } from "./folder.ts";
 import { portOf, Program, refusingPort } from "./program.ts";
+import { hasPty, Pty } from "./pty.ts";
 
 const target = tls.selfsigned(["target.test"]);
 const front = tls.selfsigned(["127.0.0.1"]);
@@ -180,5 +181,30 @@ Deno.test({
     const stdout = "Interrupted: every socket is closed.\n";
     assertEquals(await proxy.ended(), { code: 0, stdout, stderr: "" });
     assertEquals(await conn.read(new Uint8Array(1)).catch(() => null), null);
+  },
+});
+
+const progress = "tcp_proxy shows on a terminal how things stand, and takes that away";
+
+Deno.test({
+  name: hasPty ? progress : `${progress} (skipped: no python3 to make a terminal with)`,
+  ignore: !hasPty,
+  async fn() {
+    await using server = new Target();
+    const flags = ["--listen=127.0.0.1:0", `--target=127.0.0.1:${server.port}`];
+    const program = ["run", "--quiet", "--allow-net=127.0.0.1", "examples/tcp_proxy.ts", ...flags];
+    await using pty = new Pty(24, 100, [Deno.execPath(), ...program]);
+    const running = await pty.shows(/ running on 127\.0\.0\.1:\d+$/m);
+    using conn = await connect(portOf(running.split("\n")[0]));
+    await writeAll(conn, "ping");
+    await pty.shows(/^ {2}1 connections, 4 bytes to the target, 0 bytes back$/m);
+    await conn.closeWrite();
+    assertEquals(await readAll(conn), "pingping");
+    await pty.shows(/^ {2}0 connections, 4 bytes to the target, 8 bytes back$/m);
+    // What it says takes the place of the progress, which goes on below.
+    assertMatch(pty.screen.text, /^Client \d+ has ended: 4 bytes to the target, 8 bytes back$/m);
+    await pty.press("\x03");
+    assertEquals(await pty.ended(), { code: 0, same: true });
+    assertMatch(pty.screen.text, /back\n(\^C)?Interrupted: every socket is closed\.\n$/);
   },
 });

@@ -90,6 +90,7 @@ const waiting = bag({ timeout, signal });
 const aborting = bag({ signal });
 const connecting = bag({ timeout, signal, noDelay: no });
 const finishing = bag({ timeout });
+const sending = bag({ transfer: () => false });
 const serving = bag({ maxConnections: () => 1, grace: timeout, onError: () => () => {} });
 
 const { cert, key } = certificate;
@@ -132,8 +133,8 @@ function ofConnection(id: Parameter, server: Parameter): Call[] {
     call("lines", id, until),
     call("peek", id, max),
     call("unrecv", id, data),
-    call("send", id, data),
-    call("write", id, data),
+    call("send", id, data, sending),
+    call("write", id, data, sending),
     call("shutdown", id),
     call("finish", id, finishing),
     call("close", id),

@@ -34,7 +34,7 @@ const ALLOWED: Record<Fate, Record<Doing, readonly string[]>> = {
   ends: {
     // In clear a cut is an end, too; TLS tells them apart. It resets those who still send.
     receive: ["EUNEXPECTEDEOF", "ECONNRESET"],
-    send: GONE,
+    send: [...GONE, "ENOTCONN"],
     finish: [...GONE, "ENOTCONN", "EUNEXPECTEDEOF"],
     handshake: [...GONE, "EUNEXPECTEDEOF", "REFUSED"],
   },

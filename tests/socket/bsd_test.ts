@@ -669,3 +669,11 @@ test("bind() and connect() fail EAFNOSUPPORT when the address is of another fami
   task.forget(connecting);
   socket.close(id);
 });
+
+Deno.test("bind() and connect() throw RangeError for a path with a port", () => {
+  const id = socket.create(AF_UNIX, SOCK_STREAM);
+  for (const call of [() => socket.bind(id, "a.sock", 1), () => socket.connect(id, "a.sock", 1)]) {
+    assertThrows(call, RangeError, "since the address is a path");
+  }
+  socket.close(id);
+});

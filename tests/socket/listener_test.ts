@@ -205,6 +205,7 @@ for (const code of ofOneConnection) {
     const client = await socket.tcpconnect(...socket.getlocal(server));
     const peer = await task.await(accepting);
     assertEquals([socket.getpeer(peer), failing.calls], [socket.getlocal(client), 3]);
+    assertEquals((socket.inspect(server) as socket.ListenerRecord).dropped, 3);
   });
 }
 

@@ -216,10 +216,14 @@ Deno.test({
       } catch (error) {
         console.log(error.code, error.op);
       }
-      try {
-        socket.setsockopt(first, SOL_SOCKET, SO_REUSEPORT);
-      } catch (error) {
-        console.log(error.code);
+      const bound = socket.create(AF_INET, SOCK_STREAM);
+      socket.bind(bound, "127.0.0.1");
+      for (const id of [first, bound]) {
+        try {
+          socket.setsockopt(id, SOL_SOCKET, SO_REUSEPORT);
+        } catch (error) {
+          console.log(error.code);
+        }
       }
       const ids = [first, second].map((server) => socket.accept(server));
       while (ids.some((id) => task.status(id) === "Running")) await socket.tcpconnect(ip, port);
@@ -235,6 +239,7 @@ Deno.test({
       "true",
       "option 0",
       "EADDRINUSE bind",
+      "EINVAL",
       "EINVAL",
       "Completed Completed",
     ]);

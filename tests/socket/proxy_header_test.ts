@@ -55,6 +55,10 @@ const good: Record<string, [header: Uint8Array<ArrayBuffer>, client: ProxyHeader
     0xdc04,
   ]],
   "a Unix socket": [binary(PROXY, 0x31, unixPath("/from")), ["/from", 0]],
+  "a Unix socket with the longest name": [
+    binary(PROXY, 0x31, unixPath("/".padEnd(108, "x")).fill(0x2f, 108)),
+    ["/".padEnd(108, "x"), 0],
+  ],
   "a Unix socket without a name": [binary(PROXY, 0x31, unixPath("")), ["", 0]],
   "TLVs": [
     binary(PROXY, 0x11, tcp4, tlv(0x02, textBytes("example.com")), tlv(0x04, new Uint8Array(900))),
@@ -217,4 +221,16 @@ Deno.test("readProxyHeader() closes the connection when it is told to give up", 
     assertEquals(await far.read(new Uint8Array(1)).catch(() => null), null);
     far.close();
   }
+});
+
+Deno.test("readProxyHeader() leaves the connection alone when told to give up after its header", async () => {
+  const { near, far } = await pair();
+  const controller = new AbortController();
+  const reading = read(near, controller.signal);
+  await writeAll(far, textBytes("PROXY UNKNOWN\r\n"));
+  await reading;
+  controller.abort();
+  await far.write(Uint8Array.of(7));
+  assertEquals(await near.read(new Uint8Array(9)), 1);
+  [near, far].forEach((conn) => conn.close());
 });

@@ -1,6 +1,6 @@
 // A client whose server does not speak TLS, says nothing, hangs up, or whose bytes are altered.
 
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { serveProxy } from "../proxy.ts";
 import { codeOf, faultOf, leavingNothing, until } from "../settle.ts";
@@ -91,6 +91,7 @@ for (const [kind, own] of clientKinds) {
     const error = await connecting.catch((error) => error);
     assertInstanceOf(error, socket.SocketError);
     assertEquals([error.code, error.op, error.remote], ["ETIMEDOUT", "connect", server.address]);
+    assertMatch(error.message, /: timed out waiting for the handshake: does the server accept/);
   });
 
   test("tcpconnect() rejects with ETIMEDOUT when the peer stops midway", async () => {

@@ -425,3 +425,33 @@ Deno.test("readClientHello() gives a hello or EPROTO, nothing else, for whatever
   }
   assert(read > 1000 && refused > 1000 && undecided > 1000, `${[read, refused, undecided]}`);
 });
+
+Deno.test("readClientHello() refuses what is out of range by one", () => {
+  // Of the length of the message, the third byte from the right counts as well.
+  const long = hello(serverName("a.test")).slice();
+  long.set([1, 0, 16], 6);
+  assertStringIncludes(refusal(long.subarray(0, 9)), "more than 16389");
+  const session = (length: number) => record(message({ session: new Uint8Array(length) }));
+  assertEquals(readClientHello(session(32)), { serverName: "", alpn: [] });
+  assertStringIncludes(refusal(session(33)), "garbled");
+  assertStringIncludes(refusal(record(message({ suites: bytes() }))), "garbled");
+  // A name has 253 characters at most, and may have a dot behind it.
+  const longest = `${"a".repeat(63)}.${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(61)}`;
+  assertEquals(longest.length, 253);
+  assertEquals(readClientHello(hello(serverName(`${longest}.`)))?.serverName, longest);
+  assertEquals(readClientHello(hello(serverName(`${longest}..`)))?.serverName, "");
+});
+
+Deno.test("readClientHello() tells other records of TLS, and SSL 2, from what only begins like them", () => {
+  for (
+    const [data, text] of [
+      [bytes(24, 3, 3, 0, 1), "begins no handshake"],
+      [bytes(20, 3), "begins no handshake"],
+      [bytes(20, 9), "does not speak TLS"],
+      [bytes(25, 3, 3), "does not speak TLS"],
+      [bytes(19, 3, 3), "does not speak TLS"],
+      [bytes(1, 9, 1), "does not speak TLS"],
+      [bytes(0x81, 9, 1), "SSL 2"],
+    ] as const
+  ) assertStringIncludes(refusal(data), text);
+});

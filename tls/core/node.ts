@@ -216,13 +216,20 @@ export class NodeTransport implements Transport {
 
   /** One is under way at a time. */
   write(data: Uint8Array): Promise<number> {
-    const failure = this.#error ?? this.#broken;
+    const failure = this.#sendingFailure;
     if (failure !== undefined) return Promise.reject(failure);
     const part = data.length > PART ? data.subarray(0, PART) : data;
     this.#part = part.length;
     const write = this.#write = Promise.withResolvers();
     this.#socket!.write(part, this.#onWritten);
     return write.promise;
+  }
+
+  /** What ended the sending side. That the stream was cut is news for who receives: a send finds nobody. */
+  get #sendingFailure(): unknown {
+    const failure = this.#error ?? this.#broken;
+    if (!(failure instanceof TlsError) || failure.code !== "EUNEXPECTEDEOF") return failure;
+    return new TlsError("EPIPE", "peer has cut the connection", { cause: failure });
   }
 
   async closeWrite(): Promise<void> {
@@ -409,7 +416,7 @@ export class NodeTransport implements Transport {
   #written(error: Error | null | undefined): void {
     const write = this.#write;
     this.#write = undefined;
-    const failure = this.#error ?? this.#broken ?? error;
+    const failure = this.#sendingFailure ?? error;
     if (failure !== undefined && failure !== null) write?.reject(failure);
     else write?.resolve(this.#part);
   }

@@ -1,0 +1,57 @@
+// Which tests concern which file: those that are nearest to it first, then all that may notice a change.
+
+import { basename } from "node:path/posix";
+
+/** The nearest tests of a file, by its name without `.ts`, where they are not called like the file. */
+const NEAREST: Record<string, string[]> = {
+  "task/core/bound": ["task/await", "task/wait"],
+  "task/core/check": ["task/arguments"],
+  "task/core/errors": ["task/cancel", "task/await", "task/channel"],
+  "task/core/fifo": ["task/channel"],
+  "task/core/queue": ["task/cancel", "task/channel"],
+  "task/core/record": ["task/await", "task/cancel", "task/unclaimed", "task/take"],
+  "task/core/shelf": ["task/unclaimed"],
+  "task/core/sleepers": ["task/clock", "task/cancel"],
+  "task/core/unseen": ["task/faults"],
+  "task/core/work": ["task/spawn", "task/cancel"],
+  "task/core/now": ["task/inspect"],
+  "task/settings": ["task/unclaimed", "task/faults"],
+  "task/inspect": ["task/inspect", "task/status"],
+  "socket/core/codes": ["socket/errors"],
+  "socket/core/error": ["socket/errors"],
+  "socket/core/receiver": ["socket/duplex", "socket/framing"],
+  "socket/core/sender": ["socket/duplex"],
+  "tls/der": ["tls/certificate", "tls/hostile_pem"],
+  "tls/names": ["tls/certificate", "tls/addresses"],
+  "tls/pem": ["tls/certificate", "tls/hostile_pem"],
+  "tls/verified": ["tls/client_verify", "tls/resumption"],
+  "tls/x509": ["tls/certificate"],
+};
+
+/** All the tests that a folder's files concern. */
+const ALL: Record<string, string[][]> = {
+  task: [["tests/task"], ["tests/inputs"]],
+  socket: [["tests/socket"], ["tests/inputs"]],
+  tls: [["tests/tls"], ["tests/socket", "tests/inputs"]],
+};
+
+/** Stages of tests for a file: a later one is run if the earlier ones have noticed nothing. */
+export function testsOf(file: string): string[][] {
+  const [folder] = file.split("/");
+  const name = basename(file, ".ts");
+  // Files move between a folder and its core.
+  const near = NEAREST[file.replace(/\.ts$/, "")] ?? NEAREST[`${folder}/${name}`] ??
+    NEAREST[`${folder}/core/${name}`] ?? [`${folder}/${name}`];
+  const nearest = near.map((test) => `tests/${test}_test.ts`).filter(exists);
+  const all = ALL[folder];
+  if (all === undefined) throw new Error(`No tests are known for ${file}`);
+  return [nearest, ...all].filter((tests) => tests.length > 0);
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
