@@ -85,6 +85,15 @@ export class Sender {
   #ended = false;
   #endSent = false;
   #cause: unknown = undefined;
+  // One handler per connection, not per write: what is no number is a failure.
+  readonly #onWrite = (outcome: unknown) => {
+    if (typeof outcome !== "number") return this.#failed(outcome);
+    try {
+      this.#wrote(outcome);
+    } catch (cause) {
+      this.#failed(this.#stream.fail("ENOMEM", "send", `no memory for what is sent, ${cause}`));
+    }
+  };
   #onGathered: (() => void) | undefined;
 
   constructor(stream: Stream) {
@@ -227,18 +236,11 @@ export class Sender {
     this.#write(data);
   }
 
-  /** A call that waits takes memory while it does; handlers of its end would for good. */
-  async #write(data: Uint8Array): Promise<void> {
-    let n: number;
+  #write(data: Uint8Array): void {
     try {
-      n = await this.#stream.transport.write(data);
+      this.#stream.transport.write(data).then(this.#onWrite, this.#onWrite);
     } catch (cause) {
-      return this.#failed(cause);
-    }
-    try {
-      this.#wrote(n);
-    } catch (cause) {
-      this.#failed(this.#stream.fail("ENOMEM", "send", `no memory for what is sent, ${cause}`));
+      this.#failed(cause);
     }
   }
 

@@ -30,11 +30,11 @@ Usage: deno task bench [options]
 
 Workloads: 1 ping-pong, 2 bulk echo, 3 bulk echo with 4 KiB, 4 connect-echo-close, 5 burst,
 6 TLS, 7 memory, 8 cold start, 9 ping-pong at 10,000 connections (with --long or --only), 10 relay,
-streams, completion queue and serve, 11 a frame of a host that polls.`;
+streams, completion queue and serve (with --long, --only or --arms), 11 a frame of a host that polls.`;
 
 const PROFILES: Record<"short" | "long", Profile> = {
-  short: { launches: 1, rounds: 5, window: 100, bulkWindow: 200, warmup: 200 },
-  long: { launches: 3, rounds: 8, window: 250, bulkWindow: 1_000, warmup: 1_000 },
+  short: { launches: 1, rounds: 5, window: 100, bulkWindow: 200, warmup: 200, all: false },
+  long: { launches: 3, rounds: 8, window: 250, bulkWindow: 1_000, warmup: 1_000, all: true },
 };
 
 const flags = parseArgs(Deno.args, {
@@ -51,6 +51,7 @@ if (flags.bun) ARMS.bun[0] = flags.bun;
 
 const length = flags.long ? "long" : "short";
 const profile = { ...PROFILES[length] };
+profile.all ||= flags.only !== undefined || flags.arms !== undefined;
 if (flags.rounds !== undefined) {
   profile.rounds = Number(flags.rounds);
   if (!(Number.isInteger(profile.rounds) && profile.rounds > 0)) fail("--rounds must be 1 or more");
@@ -97,6 +98,7 @@ const started = Date.now();
 const rows: Row[] = [];
 for (const number of list(flags.only, Object.keys(WORKLOADS))) {
   if (!flags.only && number === "9" && length === "short") continue;
+  if (!profile.all && number === "10") continue;
   console.error(`Workload ${number} …`);
   rows.push(...await WORKLOADS[number]());
 }

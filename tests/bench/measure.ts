@@ -16,6 +16,8 @@ export interface Profile {
    */
   bulkWindow: number;
   warmup: number;
+  /** Whether to measure every size and every shape of load, or one of each. */
+  all: boolean;
 }
 
 /** A server to measure. The first in a list is what the others are compared with. */

@@ -19,7 +19,7 @@ export function picture(rows: Row[]): string {
   let y = 46;
   let workload = "";
   for (const { arm, ratio, ...row } of rows) {
-    if (ratio === undefined || arm === "again") continue;
+    if (ratio === undefined || arm === "again" || row.unit === "/s") continue; // of a rate, more is better
     if (row.workload !== workload) {
       workload = row.workload;
       y += 10 + LINE;

@@ -31,7 +31,7 @@ export type Choose = (entries: Entry[]) => Entry[];
 
 export async function pingPong(choose: Choose, profile: Profile): Promise<Row[]> {
   const result: Row[] = [];
-  for (const bytes of [64, 256, 1000]) {
+  for (const bytes of profile.all ? [64, 256, 1000] : [64]) {
     const load = (port: number) =>
       new Exchange(port, { connections: 64, request: bytes, reply: bytes });
     const entries = bytes === 64
@@ -45,10 +45,11 @@ export async function pingPong(choose: Choose, profile: Profile): Promise<Row[]>
 
 /** The two shapes of load in bulk. */
 const SHAPES = [["", false], [", flood", true]] as const;
+const shapes = (profile: Profile) => profile.all ? SHAPES : SHAPES.slice(0, 1);
 
 export async function bulk(choose: Choose, profile: Profile): Promise<Row[]> {
   const result: Row[] = [];
-  for (const [name, flood] of SHAPES) {
+  for (const [name, flood] of shapes(profile)) {
     const load = (port: number) => new Bulk(port, 4, { flood });
     const series = await measure(choose(withVariants), load, inBulk(profile));
     result.push(...rows(`2 bulk echo, 64 KiB${name}, per GB`, SECONDS, series));
@@ -67,7 +68,7 @@ export async function smallBulk(choose: Choose, profile: Profile): Promise<Row[]
     { arm: "taskio", label: "taskio recvInto", kind: "into", size: 4096 },
   ]);
   const result: Row[] = [];
-  for (const [name, flood] of SHAPES) {
+  for (const [name, flood] of shapes(profile)) {
     const load = (port: number) => new Bulk(port, 4, { flood });
     const series = await measure(entries, load, inBulk(profile));
     result.push(...rows(`3 bulk echo, 4 KiB${name}, per GB`, SECONDS, series));
