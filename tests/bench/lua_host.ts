@@ -16,6 +16,6 @@ ARMS.lua = [Deno.execPath(), "run", "-A", lua];
 const series = await measure(
   ["taskio", "lua"].map((arm) => ({ arm, kind: "echo" })),
   (port) => new Exchange(port, { connections: 64, request: 64, reply: 64 }),
-  { launches: 2, rounds: 12, window: 200, bulkWindow: 200, warmup: 1_000 },
+  { launches: 2, rounds: 12, window: 200, bulkWindow: 200, warmup: 1_000, all: true },
 );
 console.log(table(rows("ping-pong, 64 × 64 B", { name: "µs", size: 1 }, series)));
