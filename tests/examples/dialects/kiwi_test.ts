@@ -177,14 +177,13 @@ test("sample: concurrent port scanner", async () => {
     println("Open ports: " + open_ports.join(", "));
   }
 
-  using refusing = await refusingPort();
   const greets = net.createServer((client) => client.write("220 ready\r\n"));
   const stays_quiet = net.createServer(() => {});
   const resets = net.createServer((client) => client.resetAndDestroy());
   await serving(greets, (a) =>
     serving(stays_quiet, (b) =>
       serving(resets, async (c) => {
-        await scan([a, b, c, refusing.port]);
+        await scan([a, b, c, refusingPort]);
         const open = [a, b].sort((a, b) => a - b);
         assertEquals(printed.pop(), `Open ports: ${open.join(", ")}`);
         assertEquals(printed.toSorted(), open.map((p) => `  [open] port ${p}`).toSorted());
@@ -244,13 +243,12 @@ test("sample: TLS client with SNI", async () => {
 });
 
 test("tls.tcpconnect() throws instead of giving a negative number", async () => {
-  using refusing = await refusingPort();
   const { code } = await assertRejects(
-    () => tls.tcpconnect("127.0.0.1", refusing.port),
+    () => tls.tcpconnect("127.0.0.1", refusingPort),
     taskio.socket.SocketError,
   );
   assertEquals(code, "ECONNREFUSED");
-  await assertRejects(() => socket.tcpconnect("127.0.0.1", refusing.port));
+  await assertRejects(() => socket.tcpconnect("127.0.0.1", refusingPort));
 });
 
 test("a channel goes by its names in Kiwi", async () => {

@@ -167,16 +167,15 @@ print(s:isopen())`);
 );
 
 test("a failure is nil, a message and a code", [], async () => {
-  using refusing = await refusingPort();
   const printed = await lines(
     `
 print(socket.connect("127.0.0.1", tonumber(arg[1])))
 print(socket.listen(tonumber(arg[1])))
 print(pcall(function() socket.bind(sched, tonumber(arg[1]), print) end))
 sched:run()`,
-    refusing.port,
+    refusingPort,
   );
-  const at = `127.0.0.1:${refusing.port}`;
+  const at = `127.0.0.1:${refusingPort}`;
   assertEquals(printed[0], `nil\tconnect ${at}: connection refused (ECONNREFUSED)\tECONNREFUSED`);
   assertMatch(printed[1], /^nil\t.*EADDRINUSE\)\tEADDRINUSE$/);
   assertMatch(printed[2], /^false\tscript\.lua:\d+: .*EADDRINUSE\)$/);
