@@ -170,8 +170,10 @@ test("a failure is nil, a message and a code", [], async () => {
   const printed = await lines(
     `
 print(socket.connect("127.0.0.1", tonumber(arg[1])))
-print(socket.listen(tonumber(arg[1])))
-print(pcall(function() socket.bind(sched, tonumber(arg[1]), print) end))
+local taken = socket.listen(0)
+print(socket.listen(taken:getport()))
+print(pcall(function() socket.bind(sched, taken:getport(), print) end))
+taken:close()
 sched:run()`,
     refusingPort,
   );
