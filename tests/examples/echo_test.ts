@@ -128,8 +128,7 @@ Deno.test("persistent_echo_server outlives clients that reset at once", async ()
 });
 
 Deno.test("echo_client says what to do when it is refused", async () => {
-  using refusing = await refusingPort();
-  const { port } = refusing;
+  const port = refusingPort;
   assertEquals(await runProgram("echo_client", `--port=${port}`), {
     code: 1,
     stdout: "",

@@ -223,8 +223,7 @@ Deno.test("https_get takes a stream cut without close_notify for no end", async 
 });
 
 Deno.test("https_get says what to do when it is refused or meets another protocol", async () => {
-  using refusing = await refusingPort();
-  const refused = await get(refusing.port);
+  const refused = await get(refusingPort);
   assertEquals([refused.code, refused.stdout], [1, ""]);
   assertStringIncludes(refused.stderr, "connection refused (ECONNREFUSED). Start the server first");
 

@@ -93,8 +93,7 @@ for (const [name, handler, state] of rules) {
 }
 
 Deno.test("port_scanner reports closed when the connection is refused", async () => {
-  using refusing = await refusingPort();
-  assertEquals(await stateOf(refusing.port), "closed");
+  assertEquals(await stateOf(refusingPort), "closed");
 });
 
 Deno.test("port_scanner waits for nothing but the silent", async () => {

@@ -135,8 +135,7 @@ Deno.test("tcp_proxy does not let the fault of one connection touch others", asy
 });
 
 Deno.test("tcp_proxy closes the connection of a client whose target cannot be reached", async () => {
-  using refusing = await refusingPort();
-  await using proxy = proxyTo(refusing.port);
+  await using proxy = proxyTo(refusingPort);
   const port = portOf(await proxy.line());
   for (let i = 0; i < 2; i++) {
     using conn = await connect(port);
