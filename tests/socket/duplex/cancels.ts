@@ -1,6 +1,6 @@
 // Cancel safety: a cancelled receive loses nothing, a cancelled send is sent whole or not at all.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { socket, task } from "../../../mod.ts";
 import { assertSame, concat, HUGE, randomBytes, receive, receiveAll, textOf } from "../../bytes.ts";
 import { type Random, withSeed } from "../../random.ts";
@@ -14,6 +14,16 @@ const ways: Record<string, (id: socket.SocketId) => task.TaskId> = {
 };
 
 export function cancelTests(test: DuplexTest): void {
+  test("await() that gives up and cancels loses no line to a retry", async ({ client, peer }) => {
+    const nextLine = (timeout: number) =>
+      task.await(socket.recvLine(peer), { timeout, cancel: true });
+    for (let n = 0; n < 3; n++) {
+      await assertRejects(() => nextLine(1), task.TimeoutError);
+      socket.send(client, `line ${n}, which is late\n`);
+      assertEquals(await nextLine(20_000), `line ${n}, which is late`);
+    }
+  });
+
   for (const [way, begin] of Object.entries(ways)) {
     test(`${way} leaves its bytes to the next recv when it is cancelled`, async (pair) => {
       const { client, peer } = pair;
