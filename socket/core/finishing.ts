@@ -90,8 +90,6 @@ class Finish implements Owner {
     this.#leave();
     if (this.#receiving !== undefined) cancel(this.#receiving, "finish was cancelled");
   }
-
-  discarded(): void {}
 }
 
 /** Whether the peer has ended and nothing is to be sent but the end, which a close sends as well. */
