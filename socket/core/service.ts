@@ -16,12 +16,10 @@
  * program. How the gentle close ends is nobody's news. A shortage of the system's (descriptors, memory)
  * makes the loop pause; no failure of an accept ends it.
  */
-import type { Served } from "./check.ts";
-import type { Handler, HandlerContext, ServeOptions } from "./types.ts";
-import { await as awaitTask } from "../../task/await.ts";
 import {
   CancelledError,
   complete,
+  forgetTask,
   type Owner,
   reportFault,
   type SocketId,
@@ -29,6 +27,9 @@ import {
   Task,
   type TaskId,
 } from "../../task/core/mod.ts";
+import type { Served } from "./check.ts";
+import type { Handler, HandlerContext, ServeOptions } from "./types.ts";
+import { await as awaitTask } from "../../task/await.ts";
 import { cancel } from "../../task/cancel.ts";
 import { sleep } from "../../task/clock.ts";
 import { SocketError } from "./error.ts";
@@ -185,7 +186,7 @@ class Handling implements Owner, HandlerContext {
 
   constructor(service: Service, id: SocketId, grace: number) {
     this.task = new Task("handler", id, this);
-    this.task.forgotten = true;
+    forgetTask(this.task);
     this.#service = service;
     this.#id = id;
     this.#grace = grace;
