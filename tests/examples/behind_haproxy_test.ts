@@ -28,7 +28,7 @@ async function startServer({ name, port, agent }: Place, ...flags: string[]): Pr
 /** How many processes have answered a health check. */
 async function countUp(balancer: Haproxy): Promise<number> {
   const rows = await balancer.ask("show stat");
-  return rows.match(/^processes,[abc],.*,UP,.*,L7OK,/gm)?.length ?? 0;
+  return rows.match(/^processes,[abc],.*,UP,.*,(?:\* )?L7OK,/gm)?.length ?? 0;
 }
 
 /** Clients that connect, have five lines answered and go, over and over. */
