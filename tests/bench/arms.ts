@@ -10,6 +10,7 @@ export const deno = (path: string) => [
   "-A",
   "--no-config",
   "--no-lock",
+  "--unstable-net", // for reusePort
   "--v8-flags=--expose-gc",
   here(path),
 ];

@@ -5,6 +5,7 @@
 import { parseArgs } from "@std/cli";
 import { ARMS, missing, versions } from "./arms.ts";
 import type { Entry, Profile } from "./measure.ts";
+import { cores } from "./cores.ts";
 import { frames } from "./frames.ts";
 import { flat, idle } from "./memory.ts";
 import type { Row } from "./row.ts";
@@ -30,7 +31,8 @@ Usage: deno task bench [options]
 
 Workloads: 1 ping-pong, 2 bulk echo, 3 bulk echo with 4 KiB, 4 connect-echo-close, 5 burst,
 6 TLS, 7 memory, 8 cold start, 9 ping-pong at 10,000 connections (with --long or --only), 10 relay,
-streams, completion queue and serve (with --long, --only or --arms), 11 a frame of a host that polls.`;
+streams, completion queue and serve (with --long, --only or --arms), 11 a frame of a host that polls,
+12 two processes on two cores (with --long, --only or --arms).`;
 
 const PROFILES: Record<"short" | "long", Profile> = {
   short: { launches: 1, rounds: 5, window: 100, bulkWindow: 200, warmup: 200, all: false },
@@ -92,13 +94,14 @@ const WORKLOADS: Record<string, () => Promise<Row[]>> = {
   9: () => scale(choose, profile),
   10: () => layers(choose, profile),
   11: () => frames(choose, profile),
+  12: () => cores(choose, profile),
 };
 
 const started = Date.now();
 const rows: Row[] = [];
 for (const number of list(flags.only, Object.keys(WORKLOADS))) {
   if (!flags.only && number === "9" && length === "short") continue;
-  if (!profile.all && number === "10") continue;
+  if (!profile.all && (number === "10" || number === "12")) continue;
   console.error(`Workload ${number} …`);
   rows.push(...await WORKLOADS[number]());
 }

@@ -9,6 +9,9 @@ export interface ServerOptions {
   tls?: { cert: string; key: string };
   /** Of taskio: by Deno's own TLS. */
   native?: boolean;
+  /** Of taskio: where to listen, and whether others may listen there, too. */
+  port?: number;
+  reusePort?: boolean;
 }
 
 export interface Memory {
@@ -54,6 +57,11 @@ export class Server implements AsyncDisposable {
   /** CPU time of the server so far, in µs. */
   cpu(): Promise<number> {
     return this.#ask("cpu") as Promise<number>;
+  }
+
+  /** How many connections it has accepted, if it counts them. */
+  accepted(): Promise<number> {
+    return this.#ask("accepted") as Promise<number>;
   }
 
   memory(): Promise<Memory> {

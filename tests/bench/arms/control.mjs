@@ -11,7 +11,8 @@ import process from "node:process";
  * receive buffer in bytes, and `tls` (`{cert, key}` in PEM) or nothing, with which taskio may be
  * asked for its `native` engine.
  *
- * @type {{kind: string, size: number, tls?: {cert: string, key: string}, native?: boolean}}
+ * @type {{kind: string, size: number, tls?: {cert: string, key: string}, native?: boolean,
+ *   port?: number, reusePort?: boolean}}
  */
 export const options = JSON.parse(process.argv[2]);
 
@@ -41,14 +42,15 @@ const answers = {
  * Tells the bench the port, then answers its questions.
  *
  * @param {number} port
+ * @param {() => number} accepted
  */
-export function control(port) {
+export function control(port, accepted = () => NaN) {
   let line = "";
   process.stdin.setEncoding("utf8");
   process.stdin.on("data", (text) => {
     const words = (line + text).split("\n");
     line = words.pop() ?? "";
-    for (const word of words) say(answers[word]());
+    for (const word of words) say(word === "accepted" ? accepted() : answers[word]());
   });
   process.stdin.on("end", () => process.exit(0));
   say(port);

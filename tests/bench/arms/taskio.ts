@@ -63,6 +63,36 @@ async function burst(id: SocketId): Promise<void> {
   socket.close(id);
 }
 
+/** How much is computed in some 100 µs. */
+let turns = 0;
+
+function compute(turns: number): number {
+  let x = 1;
+  for (let i = 0; i < turns; i++) x = (x * 48271) % 2147483647;
+  return x;
+}
+
+/** Finds out, when the machine is quiet, how fast it is. */
+function calibrate(): void {
+  let fastest = Infinity;
+  for (let i = 0; i < 20; i++) {
+    const start = performance.now();
+    compute(100_000);
+    fastest = Math.min(fastest, performance.now() - start);
+  }
+  turns = Math.round(100_000 / (fastest * 10));
+}
+
+async function work(id: SocketId): Promise<void> {
+  for (;;) {
+    const data = await task.await(socket.recv(id, options.size));
+    if (data.length === 0) break;
+    data[0] = compute(turns);
+    await task.await(socket.send(id, data));
+  }
+  socket.close(id);
+}
+
 async function streams(id: SocketId): Promise<void> {
   const { readable, writable } = socket.streams(id);
   await readable.pipeTo(writable);
@@ -85,6 +115,7 @@ const kinds: Record<string, (id: SocketId) => unknown> = {
   transfer: echoTransfer,
   two,
   burst,
+  work,
   streams,
   relay,
 };
@@ -124,10 +155,18 @@ if (options.tls) {
   server = tls.tcpserver("127.0.0.1", 0, { ...options.tls, native: options.native });
   accept = tls.accept;
 } else {
-  server = socket.tcpserver("127.0.0.1", 0);
+  const { port = 0, reusePort } = options;
+  server = socket.tcpserver("127.0.0.1", port, { reusePort });
 }
 
-control(socket.getlocal(server)[1]);
+if (options.kind === "work") calibrate();
+let accepted = 0;
+control(socket.getlocal(server)[1], () => accepted);
 if (options.kind === "queue") await echoFromQueue();
 else if (options.kind === "serve") socket.serve(server, echo);
-else for (;;) task.spawn(handler, [await task.await(accept(server))]);
+else {
+  for (;;) {
+    task.spawn(handler, [await task.await(accept(server))]);
+    accepted++;
+  }
+}
