@@ -10,9 +10,8 @@
  *   under way the buffer may be taken from but is neither given away nor moved.
  * - When it ends, its bytes go to the waiting recvs, and stay in the buffer if there are none (any
  *   more). That is all of cancel safety: a cancelled recv has left the queue, nothing else.
- * - `unrecv` puts its bytes in front of the buffer: into memory of its own that grows towards its
- *   start, so that a thousand pieces lie in one place. A recv takes from one piece at a time: what
- *   was pushed in two pieces comes out in two pieces.
+ * - `unrecv` puts its bytes in front of the buffer, in a place of their own. A recv takes from one
+ *   piece at a time: what was pushed in two pieces comes out in two pieces.
  * - The end of the stream and a failed read are remembered, and answer every later recv once what
  *   came before them has been taken.
  *
@@ -45,9 +44,9 @@ import {
   type TaskId,
 } from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
-import { copyPart } from "./copy.ts";
 import { deferFailure } from "./failure.ts";
 import { SocketError } from "./error.ts";
+import { Pushback } from "./pushback.ts";
 import { takeMemory, Work } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
@@ -79,11 +78,8 @@ export class Receiver {
   readonly #waiting: Queue<Task> = new Queue();
   /** Those that wait for what the next recv would give, and take nothing: there once there was one. */
   #watching: Queue<Task> | undefined;
-  /** What `unrecv` put in front: from `#front` to the end of its memory, which is never empty. */
-  #pushed: Uint8Array<ArrayBuffer> | undefined;
-  #front = 0;
-  /** How long its pieces are, the next one last. */
-  #pieces: number[] | undefined;
+  /** What `unrecv` put in front, if it has not been taken. */
+  #pushed: Pushback | undefined;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   /** Behind what was received it may hold old bytes, of anybody's. */
   #used = false;
@@ -160,10 +156,10 @@ export class Receiver {
       return undefined;
     }
     if (this.#pushed !== undefined) {
-      return copyPart(this.#pushed, this.#front, this.#front + Math.min(this.#piece, max));
+      return this.#pushed.copy(Math.min(this.#pushed.piece, max));
     }
     if (this.#start < this.#end) {
-      return copyPart(this.#buffer!, this.#start, Math.min(this.#end, this.#start + max));
+      return this.#buffer!.slice(this.#start, Math.min(this.#end, this.#start + max));
     }
     if (this.#cause !== undefined) throw this.#stream.translate(this.#cause, "peek");
     return new Uint8Array(0);
@@ -173,29 +169,12 @@ export class Receiver {
   unrecv(data: Uint8Array): void {
     const { length } = data;
     if (length === 0) return;
-    this.#makeRoomInFront(length);
-    this.#front -= length;
-    this.#pushed!.set(data, this.#front);
-    (this.#pieces ??= []).push(length);
+    if (this.#pushed === undefined) this.#pushed = new Pushback(data);
+    else this.#pushed.push(data);
     for (const { argument } of this.#waiting) {
       if (argument instanceof Demand) argument.pushed(length);
     }
     this.#serve();
-  }
-
-  /** Makes room for so many bytes in front of what was pushed before. */
-  #makeRoomInFront(length: number): void {
-    const before = this.#pushed;
-    if (before === undefined) {
-      this.#pushed = new Uint8Array(length);
-      this.#front = length;
-    } else if (this.#front < length) {
-      const held = before.length - this.#front;
-      const larger = new Uint8Array(Math.max(2 * held, held + length));
-      larger.set(before.subarray(this.#front), larger.length - held);
-      this.#pushed = larger;
-      this.#front = larger.length - held;
-    }
   }
 
   /** Bytes that a recv would not have to wait for. */
@@ -204,12 +183,7 @@ export class Receiver {
   }
 
   get #pushedLength(): number {
-    return this.#pushed === undefined ? 0 : this.#pushed.length - this.#front;
-  }
-
-  /** The length of the piece that was pushed last. */
-  get #piece(): number {
-    return this.#pieces!.at(-1)!;
+    return this.#pushed === undefined ? 0 : this.#pushed.length;
   }
 
   /** Whether nothing more will come after what is buffered. */
@@ -220,7 +194,7 @@ export class Receiver {
   /** Everything that is buffered, in the two places where it lies: to look at and not to keep. */
   view(): readonly [Uint8Array, Uint8Array] {
     return [
-      this.#pushed?.subarray(this.#front) ?? NOTHING,
+      this.#pushed?.look() ?? NOTHING,
       this.#buffer?.subarray(this.#start, this.#end) ?? NOTHING,
     ];
   }
@@ -228,20 +202,20 @@ export class Receiver {
   /** The first `n` bytes, which are there: to look at and not to keep. */
   look(n: number): Uint8Array {
     const pushed = this.#pushedLength;
-    if (n <= pushed) return this.#pushed!.subarray(this.#front, this.#front + n);
+    if (n <= pushed) return this.#pushed!.look(n);
     return pushed > 0 ? this.#copy(n) : this.#buffer!.subarray(this.#start, this.#start + n);
   }
 
   /** Drops the first `n` bytes, which are there. */
   skip(n: number): void {
     const pushed = Math.min(n, this.#pushedLength);
-    if (pushed > 0) this.#advancePushed(pushed);
+    if (pushed > 0) this.#skipPushed(pushed);
     if (n > pushed) this.#advance(this.#start + n - pushed);
   }
 
   /** Takes exactly `n` bytes, which are there. */
   take(n: number): Uint8Array<ArrayBuffer> {
-    if (this.#pushed === undefined || n <= this.#piece) return this.#next(n);
+    if (this.#pushed === undefined || n <= this.#pushed.piece) return this.#next(n);
     const bytes = this.#copy(n);
     this.skip(n);
     return bytes;
@@ -251,7 +225,7 @@ export class Receiver {
   #copy(n: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(n);
     const pushed = Math.min(n, this.#pushedLength);
-    if (pushed > 0) bytes.set(this.#pushed!.subarray(this.#front, this.#front + pushed));
+    if (pushed > 0) bytes.set(this.#pushed!.look(pushed));
     if (n > pushed) {
       bytes.set(this.#buffer!.subarray(this.#start, this.#start + n - pushed), pushed);
     }
@@ -336,7 +310,6 @@ export class Receiver {
       this.#direct =
       this.#directBuffer =
         undefined;
-    this.#pieces = undefined;
     this.#start = this.#end = 0;
     this.#successor?.resolve(null);
   }
@@ -413,9 +386,9 @@ export class Receiver {
   #giveInto(task: Task, into: Uint8Array): void {
     if (into.length === 0) fault(task, this.#detachedBuffer());
     else if (this.#pushed !== undefined) {
-      const n = Math.min(into.length, this.#piece);
-      into.set(this.#pushed.subarray(this.#front, this.#front + n));
-      this.#advancePushed(n);
+      const n = Math.min(into.length, this.#pushed.piece);
+      into.set(this.#pushed.look(n));
+      this.#skipPushed(n);
       complete(task, n);
     } else if (this.#start < this.#end) {
       const end = Math.min(this.#end, this.#start + into.length);
@@ -437,7 +410,7 @@ export class Receiver {
 
   /** Takes up to `max` bytes out of the piece in front. */
   #next(max: number): Uint8Array<ArrayBuffer> {
-    if (this.#pushed !== undefined) return this.#nextPushed(max);
+    if (this.#pushed !== undefined) return this.#takePushed(Math.min(this.#pushed.piece, max));
     const buffer = this.#buffer;
     if (buffer === undefined) return new Uint8Array(0);
     const start = this.#start;
@@ -455,29 +428,24 @@ export class Receiver {
     return buffer.subarray(0, end);
   }
 
-  #part(buffer: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+  #part(buffer: Uint8Array<ArrayBuffer>, start: number, end: number): Uint8Array<ArrayBuffer> {
     const memory = end - start < MIN_BUFFER ? undefined : takeMemory(end - start);
-    if (memory === undefined) return copyPart(buffer, start, end);
+    if (memory === undefined) return buffer.slice(start, end);
     memory.set(buffer.subarray(start, end));
     return memory;
   }
 
-  #nextPushed(max: number): Uint8Array<ArrayBuffer> {
+  #takePushed(n: number): Uint8Array<ArrayBuffer> {
     const pushed = this.#pushed!;
-    const start = this.#front;
-    const n = Math.min(this.#piece, max);
-    const bytes = n === pushed.length ? pushed : copyPart(pushed, start, start + n);
-    this.#advancePushed(n);
+    const bytes = pushed.take(n);
+    if (pushed.length === 0) this.#pushed = undefined;
     return bytes;
   }
 
-  /** So many of the pushed bytes have been taken. */
-  #advancePushed(n: number): void {
-    this.#front += n;
-    const pieces = this.#pieces!;
-    while (n >= this.#piece) n -= pieces.pop()!;
-    if (n > 0) pieces[pieces.length - 1] -= n;
-    if (pieces.length === 0) this.#pushed = undefined;
+  #skipPushed(n: number): void {
+    const pushed = this.#pushed!;
+    pushed.skip(n);
+    if (pushed.length === 0) this.#pushed = undefined;
   }
 
   /** The buffer has been taken up to `end`; once empty it is used from its start again. */
