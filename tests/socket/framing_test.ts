@@ -804,20 +804,25 @@ test("recvLine() faults EMSGSIZE when a line is longer than a string can be", as
 /** Runs something while there is no memory for an array of `limit` bytes or more. */
 async function short(limit: number, run: () => Promise<void>): Promise<void> {
   const real = Uint8Array;
-  const check = (argument: unknown) => {
-    const length = typeof argument === "number" ? argument : (argument as Uint8Array).length;
+  const check = (length: number) => {
     if (length >= limit) throw new RangeError("Array buffer allocation failed");
   };
   globalThis.Uint8Array = new Proxy(real, {
     construct(target, args, newTarget) {
-      check(args[0]);
+      check(typeof args[0] === "number" ? args[0] : args[0].length);
       return Reflect.construct(target, args, newTarget);
     },
   });
+  const { slice } = real.prototype;
+  real.prototype.slice = function (this: Uint8Array, start = 0, end = this.length) {
+    check(end - start);
+    return slice.call(this, start, end);
+  };
   try {
     await run();
   } finally {
     globalThis.Uint8Array = real;
+    delete (real.prototype as Partial<Uint8Array>).slice; // inherited again
   }
 }
 
