@@ -19,7 +19,7 @@
  */
 import type { ConnectionOptions, SecureContext } from "node:tls";
 import type { Transport } from "../../socket/core/transport.ts";
-import type { Place, Source } from "./acceptor.ts";
+import type { Place, TlsSource } from "./acceptor.ts";
 import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { toTlsError } from "./codes.ts";
@@ -76,7 +76,7 @@ export function openSource(
   place: Place,
   plan: ServerPlan,
   pairs: readonly CheckedPair[],
-): Source {
+): TlsSource {
   if (plan.native) return new NativeSource(place, plan, pairs[0]);
   return new NodeSource(place, plan, pairs);
 }

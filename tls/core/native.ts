@@ -16,7 +16,7 @@ import type { CheckedPair } from "./certificate.ts";
 import { explain, toTlsError } from "./codes.ts";
 import { parseIp } from "./names.ts";
 import type { ClientPlan, ServerPlan } from "./plan.ts";
-import type { Place, Source } from "./acceptor.ts";
+import type { Place, TlsSource } from "./acceptor.ts";
 import { guarded, type Secured } from "./secured.ts";
 import { describe, type TlsSession } from "./session.ts";
 import type { TlsInfo } from "./types.ts";
@@ -49,7 +49,7 @@ export async function secureNatively(
 }
 
 /** Listens with `Deno.listenTls`. */
-export class NativeSource implements Source {
+export class NativeSource implements TlsSource {
   readonly local: Address;
   readonly dropped = 0;
   readonly #listener: Deno.TlsListener;

@@ -12,7 +12,7 @@ import type { Acceptor, Opened, Transport } from "../../socket/core/transport.ts
 import type { Address } from "../../socket/core/types.ts";
 import { readProxyHeader } from "../../socket/core/proxy_header.ts";
 import { listenOn } from "../../socket/core/tcp.ts";
-import type { Place, Source } from "./acceptor.ts";
+import type { Place, TlsSource } from "./acceptor.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { type ClientHello, MAX_HELLO, readClientHello } from "./client_hello.ts";
 import { TlsError, toTlsError } from "./codes.ts";
@@ -132,7 +132,7 @@ async function hear(
 }
 
 /** Listens for plain connections, to be secured by Node. */
-export class NodeSource implements Source {
+export class NodeSource implements TlsSource {
   readonly local: Address;
   readonly #server: NodeServer;
   readonly #acceptor: Acceptor;
