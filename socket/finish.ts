@@ -10,7 +10,7 @@ import type { SocketId, TaskId } from "../task/core/mod.ts";
  * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended;
  * what comes goes to the next recv.
  *
- * State: of a connection: → closed. Receives that were called before come first. Faults `ETIMEDOUT` when
+ * State: of a connection: -> closed. Receives that were called before come first. Faults `ETIMEDOUT` when
  * the time runs out, with the failure when receiving or sending fails (`ECONNRESET`, `EPIPE`; over TLS
  * `EUNEXPECTEDEOF` if the peer does not end with close_notify): closed all the same. Faults
  * `ECONNABORTED` when it is closed meanwhile, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if

@@ -46,7 +46,7 @@ export function connections(server: SocketId): AsyncIterableIterator<SocketId, u
  * receive gets the bytes. `return` does so at once, and a pending `next` is done.
  *
  * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as `recv`,
- * whose codes it throws: `ECONNRESET` …, `ECONNABORTED` or `EBADF` when the program closes the socket
+ * whose codes it throws: `ECONNRESET` ..., `ECONNABORTED` or `EBADF` when the program closes the socket
  * meanwhile. After a failure every later `next` is done.
  *
  * @param id A connection.

@@ -106,7 +106,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * @returns A copy of the bytes; empty at end of stream; `undefined` if there is nothing yet.
  * @throws {TypeError} If `id` is not an integer or `max` not a number.
  * @throws {RangeError} If `max` is not an integer from 1.
- * @throws {SocketError} What a `recv` would fault with: `EBADF`, `EOPNOTSUPP`, `ECONNRESET` …
+ * @throws {SocketError} What a `recv` would fault with: `EBADF`, `EOPNOTSUPP`, `ECONNRESET` ...
  *
  * @example Which protocol is it?
  * ```ts
