@@ -53,6 +53,7 @@
  *
  * @module
  */
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
 export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
 export type * from "./core/types.ts"; // Address, Side, the options that several calls take
 export * from "./core/error.ts"; // SocketError

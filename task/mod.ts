@@ -40,6 +40,7 @@
  *
  * @module
  */
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
 export type * from "./core/types.ts"; // TaskId, SocketId, WaitOptions, Outcome ...
 export * from "./core/errors.ts"; // CancelledError, TimeoutError, UnknownTaskError, ChannelClosedError
 

@@ -52,6 +52,7 @@
  *
  * @module
  */
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
 export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
 export type * from "./core/types.ts"; // the options, CertificatePair, TlsInfo ...
 export type * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`

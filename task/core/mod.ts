@@ -58,3 +58,12 @@ export {
   wrongRange,
   wrongType,
 } from "./check.ts";
+
+// The rest of the inside, which is nobody else's. All of it is named here, for the start's sake: Deno reads
+// the source map of every module that is the first to name another, and this one is small.
+import "./stack.ts"; // stacks that name the line which awaited
+import "./sparse.ts"; // the table's part for what stays long
+import "./hub.ts"; // many waits on one signal
+import "./sleepers.ts"; // whose sleep a sleep is
+import "./fifo.ts"; // a list of values
+import "./takers.ts"; // what select and channels have in common
