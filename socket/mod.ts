@@ -63,15 +63,12 @@ export * from "./listen.ts"; // tcpserver
 export * from "./connect.ts"; // tcpconnect, connect
 export * from "./unix.ts"; // unixserver, unixconnect
 export * from "./pair.ts";
-export * from "./accept.ts"; // accept, hasconnection
-export * from "./serve.ts";
+export * from "./accept.ts"; // accept, hasconnection, connections, serve
 
 // Receiving and sending.
-export * from "./recv.ts"; // recv, recvInto, peek, unrecv
-export * from "./ready.ts";
-export * from "./iterate.ts"; // connections, chunks, lines
-export * from "./framing.ts"; // recvExact, recvUntil, recvLine
-export * from "./send.ts"; // send, write, shutdown
+export * from "./recv.ts"; // recv, recvInto, peek, unrecv, ready, chunks
+export * from "./framing.ts"; // recvExact, recvUntil, recvLine, lines
+export * from "./send.ts"; // send, write, shutdown, finish
 export * from "./relay.ts";
 export * from "./streams.ts";
 
@@ -93,7 +90,6 @@ export type {
 
 // Ending.
 export * from "./close.ts";
-export * from "./finish.ts";
 
 // The BSD sequence.
 export * from "./bsd.ts"; // create, bind, listen

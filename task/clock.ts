@@ -2,8 +2,7 @@ import { checkDelay, checkFunction, checkOptions, checkSignal } from "./core/che
 import type { TaskId } from "./core/types.ts";
 import { complete, type Owner, RUNNING, Task } from "./core/record.ts";
 import { Bound } from "./core/bound.ts";
-import { callFor, noteSleep } from "./core/sleepers.ts";
-import { faultUnseen } from "./core/work.ts";
+import { callFor, faultUnseen, noteSleep } from "./core/work.ts";
 
 /** How a sleep ends early. */
 export interface SleepOptions {

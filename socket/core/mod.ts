@@ -30,7 +30,6 @@ import "./created.ts"; // what becomes of it
 import "./receiver.ts";
 import "./sender.ts";
 import "./store.ts"; // memory, given and used again
-import "./copy.ts";
 
 // What the calls have in common with those of `tls/`, and what they begin.
 import "./verbs.ts";
@@ -41,7 +40,6 @@ import "./service.ts"; // serve
 import "./handover.ts"; // a result used when it settles
 
 // The system's part.
-import "./transport.ts"; // the seam
 import "./tcp.ts";
 import "./unix.ts";
 import "./stale.ts"; // files that Unix sockets left behind

@@ -45,10 +45,9 @@ import {
   type TaskId,
 } from "../../task/core/mod.ts";
 import { isResizable } from "./check.ts";
-import { copyPart } from "./copy.ts";
 import { deferFailure } from "./failure.ts";
 import { SocketError } from "./error.ts";
-import { takeMemory, Work } from "./store.ts";
+import { copyPart, takeMemory, Work } from "./store.ts";
 import type { Stream } from "./stream.ts";
 
 /** So much is read at the first try: what a recv gives by default. */

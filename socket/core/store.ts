@@ -110,3 +110,8 @@ function objectionTo(buffer: ArrayBufferLike): string {
   if (!(buffer instanceof ArrayBuffer)) return "its memory is shared";
   return buffer.detached ? "it is detached" : "its memory is a WebAssembly memory's";
 }
+
+/** A part of an array, in memory of its own, which is not zeroed first. */
+export function copyPart(data: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(data.subarray(start, end));
+}

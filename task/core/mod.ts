@@ -63,7 +63,4 @@ export {
 // the source map of every module that is the first to name another, and this one is small.
 import "./stack.ts"; // stacks that name the line which awaited
 import "./sparse.ts"; // the table's part for what stays long
-import "./hub.ts"; // many waits on one signal
-import "./sleepers.ts"; // whose sleep a sleep is
-import "./fifo.ts"; // a list of values
-import "./takers.ts"; // what select and channels have in common
+import "./channel.ts"; // the inside of a channel
