@@ -44,7 +44,7 @@ import * as verbs from "./core/verbs.ts";
  *
  * const server = socket.tcpserver("127.0.0.1", 0);
  * const client = await socket.tcpconnect(...socket.getlocal(server));
- * assertEquals(await task.await(socket.send(client, "gr\u00fcezi")), 7);
+ * assertEquals(await task.await(socket.send(client, "grüezi")), 7);
  * [client, server].forEach(socket.close);
  * ```
  *
