@@ -39,7 +39,7 @@ export interface ConnectOptions {
  * @param port The port, 1 to 65535.
  * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default: `true`).
  * @returns The connected socket. Rejects with `SocketError`: `ECONNREFUSED`, `ENOTFOUND` (no such
- * host), `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`, `EMFILE` …; with the signal's reason; or with
+ * host), `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`, `EMFILE` ...; with the signal's reason; or with
  * Deno's `NotCapable` if `--allow-net` is missing.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `host` is empty, or `port` or `timeout` is out of range.

@@ -119,3 +119,44 @@ export function recvUntil(
 export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<string | null> {
   return verbs.recvLine(verbs.anySocket, id, options);
 }
+
+/**
+ * Receives lines of text until the end of the stream, for `for await`: what {@linkcode recvLine} gives,
+ * time after time.
+ *
+ * Cancel safety: leaving the loop cancels the receive that is pending, if any, and loses nothing: what has
+ * come stays for the next receive. `return` does so at once, and a pending `next` is done.
+ *
+ * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as
+ * `recvLine`, whose codes it throws: `EMSGSIZE` for a line longer than `max`, which stays readable;
+ * `ECONNABORTED` or `EBADF` when the program closes the socket meanwhile. After a failure every later
+ * `next` is done.
+ *
+ * @param id A connection.
+ * @param options `max`: the longest line in bytes, with its end. Default: 65536.
+ * @returns The lines, without `\n` or `\r\n`.
+ * @throws {TypeError} If an argument has the wrong type or an option is unknown.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Commands
+ * ```ts
+ * import { socket } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [client, peer] = await socket.pair();
+ * socket.send(client, "HELO\r\nQUIT\r\nignored");
+ * const commands: string[] = [];
+ * for await (const line of socket.lines(peer)) {
+ *   commands.push(line);
+ *   if (line === "QUIT") break;
+ * }
+ * assertEquals(commands, ["HELO", "QUIT"]);
+ * [client, peer].forEach(socket.close);
+ * ```
+ */
+export function lines(
+  id: SocketId,
+  options: UntilOptions = {},
+): AsyncIterableIterator<string, undefined> {
+  return verbs.lines(verbs.anySocket, id, options);
+}

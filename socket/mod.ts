@@ -7,9 +7,9 @@
  *
  * | call | created | listener | open | sending side shut down | peer ended | broken | closed, unknown |
  * | --- | --- | --- | --- | --- | --- | --- | --- |
- * | `bind` | → bound | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
- * | `listen` | → listener | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
- * | `connect` by ID | → open | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `bind` | -> bound | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `listen` | -> listener | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
+ * | `connect` by ID | -> open | `EINVAL` | `EISCONN` | `EISCONN` | `EISCONN` | `EISCONN` | `EBADF` |
  * | `accept` | `EINVAL` | a connection | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `connections` | `EINVAL` | connections, then done | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
  * | `hasconnection` | `EINVAL` | a boolean | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EOPNOTSUPP` | `EBADF` |
@@ -23,12 +23,12 @@
  * | `ready` | `ENOTCONN` | when there is a connection | when there are bytes | the same | at once | at once | `EBADF` |
  * | `unrecv` | `ENOTCONN` | `EOPNOTSUPP` | yes | yes | yes | yes | `EBADF` |
  * | `send`, `write` | `ENOTCONN` | `EOPNOTSUPP` | sends | `EPIPE` | sends | `EPIPE`, `ECONNRESET` | `EBADF` |
- * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | → sending side shut down | nothing more | → both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
- * | `finish` | `ENOTCONN` | `EOPNOTSUPP` | → closed | → closed | → closed | → closed, with the failure | `EBADF` |
+ * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | -> sending side shut down | nothing more | -> both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
+ * | `finish` | `ENOTCONN` | `EOPNOTSUPP` | -> closed | -> closed | -> closed | -> closed, with the failure | `EBADF` |
  * | `relay`, `streams` | `ENOTCONN` | `EOPNOTSUPP` | as their receives and sends | the same | the same | the same | `EBADF` |
  * | `getpeer`, `getside` | `ENOTCONN` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
  * | `getlocal` | yes | yes | yes | yes | yes | yes | `EBADF` |
- * | `close` | → closed | → closed | → closed | → closed | → closed | → closed | nothing |
+ * | `close` | -> closed | -> closed | -> closed | -> closed | -> closed | -> closed | nothing |
  *
  * Pending tasks of a socket fault `ECONNABORTED` when it is closed. "Peer ended" and "sending side
  * shut down" may both be the case; a connection is broken when the peer reset it or the network
@@ -53,8 +53,9 @@
  *
  * @module
  */
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
 export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
-export * from "./core/types.ts"; // Address, Side, the options that several calls take
+export type * from "./core/types.ts"; // Address, Side, the options that several calls take
 export * from "./core/error.ts"; // SocketError
 
 // Listening and connecting.
@@ -62,15 +63,12 @@ export * from "./listen.ts"; // tcpserver
 export * from "./connect.ts"; // tcpconnect, connect
 export * from "./unix.ts"; // unixserver, unixconnect
 export * from "./pair.ts";
-export * from "./accept.ts"; // accept, hasconnection
-export * from "./serve.ts";
+export * from "./accept.ts"; // accept, hasconnection, connections, serve
 
 // Receiving and sending.
-export * from "./recv.ts"; // recv, recvInto, peek, unrecv
-export * from "./ready.ts";
-export * from "./iterate.ts"; // connections, chunks, lines
-export * from "./framing.ts"; // recvExact, recvUntil, recvLine
-export * from "./send.ts"; // send, write, shutdown
+export * from "./recv.ts"; // recv, recvInto, peek, unrecv, ready, chunks
+export * from "./framing.ts"; // recvExact, recvUntil, recvLine, lines
+export * from "./send.ts"; // send, write, shutdown, finish
 export * from "./relay.ts";
 export * from "./streams.ts";
 
@@ -92,12 +90,11 @@ export type {
 
 // Ending.
 export * from "./close.ts";
-export * from "./finish.ts";
 
 // The BSD sequence.
 export * from "./bsd.ts"; // create, bind, listen
 export * from "./options.ts"; // setsockopt, getsockopt
-export * from "./constants.ts"; // AF_INET, SOL_SOCKET …
+export * from "./constants.ts"; // AF_INET, SOL_SOCKET ...
 export * from "./errno.ts"; // errno, strerror
 
 // Looking.

@@ -13,7 +13,7 @@ import type { Stream } from "./core/stream.ts";
  *
  * Needs `--allow-net` for 127.0.0.1.
  *
- * @returns Both ends. Rejects with `SocketError` if the system is short of something: `EMFILE` …
+ * @returns Both ends. Rejects with `SocketError` if the system is short of something: `EMFILE` ...
  *
  * @example Both ends of a connection
  * ```ts

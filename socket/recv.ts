@@ -106,7 +106,7 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
  * @returns A copy of the bytes; empty at end of stream; `undefined` if there is nothing yet.
  * @throws {TypeError} If `id` is not an integer or `max` not a number.
  * @throws {RangeError} If `max` is not an integer from 1.
- * @throws {SocketError} What a `recv` would fault with: `EBADF`, `EOPNOTSUPP`, `ECONNRESET` …
+ * @throws {SocketError} What a `recv` would fault with: `EBADF`, `EOPNOTSUPP`, `ECONNRESET` ...
  *
  * @example Which protocol is it?
  * ```ts
@@ -158,4 +158,83 @@ export function peek(
  */
 export function unrecv(id: SocketId, data: Uint8Array | string): void {
   verbs.unrecv(verbs.anySocket, id, data);
+}
+
+/**
+ * Waits until the next recv, or of a listener the next accept, need not wait: there are bytes, the end of
+ * the stream, a failure, or a connection. It takes nothing. Any number may be outstanding, beside receives
+ * and accepts, which go first: it completes when none of those waits and something is left. What was there
+ * then may be gone when the task is looked at, if a receive came in between.
+ *
+ * One that is Running makes the socket look, as {@linkcode peek} does, and keeps the process alive; a
+ * cancelled one does not, except on a listener of Deno's own TLS.
+ *
+ * Cancel safety: loses nothing, since it takes nothing. What arrives goes to the next recv or accept. Limit
+ * its time with `task.await(id, { timeout, cancel: true })`.
+ *
+ * State: of a connection or a listener: stays as it is. A failure completes it, too: the next recv or
+ * accept tells which. During a `starttls`, which it does not hinder, it waits for what comes decrypted.
+ * Faults `EBADF` if the socket is closed or unknown, `ENOTCONN` if it neither listens nor is connected yet,
+ * `ECONNABORTED` when it is closed meanwhile; `ENOMEM` if there is no memory to receive to. In a
+ * `CompletionQueue` it comes once, as any task: watch again by calling again.
+ *
+ * @param id A connection or a listener.
+ * @returns The task; its result is nothing.
+ * @throws {TypeError} If `id` is not an integer, or if options are given: it has none.
+ *
+ * @example Which connection has something to say?
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [one, other] = await socket.pair();
+ * const [two, another] = await socket.pair();
+ * socket.send(another, "hello");
+ * const ready = [one, two].map(socket.ready);
+ * assertEquals(await task.settled(ready), [ready[1]]);
+ * assertEquals((await task.await(socket.recv(two))).length, 5);
+ * [one, other, two, another].forEach(socket.close);
+ * ready.forEach(task.forget);
+ * ```
+ */
+export function ready(id: SocketId): TaskId<void> {
+  if (arguments.length > 1) refuseOptions("ready", arguments[1]);
+  return verbs.ready(verbs.anySocket, id);
+}
+
+/**
+ * Receives until the end of the stream, for `for await`: what {@linkcode recv} gives, time after time.
+ * Loops and receives on one connection share what comes, in the order of their calls.
+ *
+ * Cancel safety: leaving the loop cancels the recv that is pending, if any, and loses nothing: the next
+ * receive gets the bytes. `return` does so at once, and a pending `next` is done.
+ *
+ * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as `recv`,
+ * whose codes it throws: `ECONNRESET` ..., `ECONNABORTED` or `EBADF` when the program closes the socket
+ * meanwhile. After a failure every later `next` is done.
+ *
+ * @param id A connection.
+ * @param max The most bytes to give at once, from 1. Default: 4096.
+ * @returns The bytes, never none.
+ * @throws {TypeError} If `id` is not an integer or `max` not a number.
+ * @throws {RangeError} If `max` is not an integer from 1.
+ *
+ * @example Echo until the end
+ * ```ts
+ * import { socket, task } from "@taskio/net";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [client, peer] = await socket.pair();
+ * socket.send(client, "hello");
+ * socket.shutdown(client);
+ * for await (const data of socket.chunks(peer)) await task.await(socket.send(peer, data));
+ * assertEquals(await task.await(socket.recvExact(client, 5)), new TextEncoder().encode("hello"));
+ * [client, peer].forEach(socket.close);
+ * ```
+ */
+export function chunks(
+  id: SocketId,
+  max: number = verbs.RECV_MAX,
+): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
+  return verbs.chunks(verbs.anySocket, id, max);
 }

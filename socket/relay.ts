@@ -29,7 +29,7 @@ const BULK = 16 * 1024;
  * open, and what comes next goes to the next recv.
  *
  * State: of two connections. If one fails, both are closed, and the task faults with the failure:
- * `ECONNRESET`, `EPIPE` … Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is a
+ * `ECONNRESET`, `EPIPE` ... Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is a
  * listener, `ECONNABORTED` when one is closed meanwhile.
  *
  * @param a A connection.

@@ -5,11 +5,10 @@
  * directly; a receiver that takes a value makes room for the first waiting sender. Whoever
  * waits is a link in a queue, so giving up in the middle costs constant time and takes nothing.
  */
-import { CLOSED, forSelect, type Taker } from "./core/takers.ts";
 import { Bound } from "./core/bound.ts";
 import { checkOptions, checkSignal, wrongRange, wrongType } from "./core/check.ts";
 import { ChannelClosedError } from "./core/errors.ts";
-import { Fifo } from "./core/fifo.ts";
+import { CLOSED, Fifo, forSelect, type Taker } from "./core/channel.ts";
 import { type Link, Queue } from "./core/queue.ts";
 
 /** How a wait on a channel ends early. */

@@ -2,8 +2,7 @@ import { checkDelay, checkFunction, checkOptions, checkSignal } from "./core/che
 import type { TaskId } from "./core/types.ts";
 import { complete, type Owner, RUNNING, Task } from "./core/record.ts";
 import { Bound } from "./core/bound.ts";
-import { callFor, noteSleep } from "./core/sleepers.ts";
-import { faultUnseen } from "./core/work.ts";
+import { callFor, faultUnseen, noteSleep } from "./core/work.ts";
 
 /** How a sleep ends early. */
 export interface SleepOptions {
@@ -15,7 +14,7 @@ export interface SleepOptions {
  * Waits for a time. A sleep keeps the process alive, but for one that a spawned function began
  * before its first `await`, once its task was cancelled.
  *
- * @param ms How long, in milliseconds, at most 2³¹−1; up to 0 resolves at once.
+ * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0 resolves at once.
  * @param options `signal` ends the sleep early: the promise rejects with its reason.
  * @returns A promise that resolves when the time is over.
  * @throws {TypeError} If `ms` is not a number or an option has the wrong type or name.
@@ -60,7 +59,7 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
  * Waits for a time, then calls a function once.
  *
  * @typeParam T What the function gives.
- * @param ms How long, in milliseconds, at most 2³¹−1; up to 0: soon, but never inside this call.
+ * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: soon, but never inside this call.
  * @param fn The function.
  * @returns What the function gives; rejects with what it throws.
  * @throws {TypeError} If `ms` is not a number or `fn` not a function.
@@ -90,7 +89,7 @@ export function timer<T>(ms: number, fn: () => T): Promise<Awaited<T>> {
  *
  * State: works on no socket; sockets that the function opened stay open.
  *
- * @param ms The pause, in milliseconds, at most 2³¹−1; up to 0: a pause of 0.
+ * @param ms The pause, in milliseconds, at most `2 ** 31 - 1`; up to 0: a pause of 0.
  * @param fn The function.
  * @returns The task, which never Completes.
  * @throws {TypeError} If `ms` is not a number or `fn` not a function.
@@ -153,7 +152,7 @@ class Repeater implements Owner {
  *
  * State: works on no socket.
  *
- * @param ms How long, in milliseconds, at most 2³¹−1; up to 0: the task is Completed at once.
+ * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: the task is Completed at once.
  * @returns The task.
  * @throws {TypeError} If `ms` is not a number.
  * @throws {RangeError} If `ms` is NaN or too large.

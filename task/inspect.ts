@@ -110,7 +110,7 @@ export function error(id: TaskId): unknown {
 export interface TaskRecord {
   /** The task. */
   readonly id: TaskId;
-  /** The call that made it: `"recv"`, `"accept"`, `"spawn"` … */
+  /** The call that made it: `"recv"`, `"accept"`, `"spawn"` ... */
   readonly kind: string;
   /** What it was doing when asked. */
   readonly status: TaskStatus;

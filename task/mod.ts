@@ -11,14 +11,14 @@
  * | `status` | `"Running"` | `"Completed"` | `"Faulted"` | `"Unknown"` |
  * | `result` | `undefined` | the result | `undefined` | `undefined` |
  * | `error` | `undefined` | `undefined` | the fault | `undefined` |
- * | `await` | waits, → Unknown | the result, → Unknown | rejects, → Unknown | rejects `Task N not found.` |
- * | `take` | `undefined` | the outcome, → Unknown | the outcome, → Unknown | `undefined` |
+ * | `await` | waits, -> Unknown | the result, -> Unknown | rejects, -> Unknown | rejects `Task N not found.` |
+ * | `take` | `undefined` | the outcome, -> Unknown | the outcome, -> Unknown | `undefined` |
  * | `settled` | waits | gives the ID | gives the ID | gives the ID |
  * | `add` to a queue | watched, comes when it settles | comes at once | comes at once | throws `Task N not found.` |
- * | `take` of its queue | does not give it | the outcome, → Unknown | the outcome, → Unknown | does not give it |
+ * | `take` of its queue | does not give it | the outcome, -> Unknown | the outcome, -> Unknown | does not give it |
  * | `delete` from its queue | unwatched | to be claimed by its ID | to be claimed by its ID | `false` |
- * | `cancel` | `true`, → Faulted | `false` | `false` | `false` |
- * | `forget` | → Unknown when it settles | → Unknown | → Unknown | nothing |
+ * | `cancel` | `true`, -> Faulted | `false` | `false` | `false` |
+ * | `forget` | -> Unknown when it settles | -> Unknown | -> Unknown | nothing |
  *
  * A settled task stays until it is claimed, forgotten, or the oldest of too many
  * ({@linkcode setUnclaimedLimit}); one that waits in a completion queue, or whose loss would lose bytes
@@ -40,7 +40,8 @@
  *
  * @module
  */
-export * from "./core/types.ts"; // TaskId, SocketId, WaitOptions, Outcome …
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
+export type * from "./core/types.ts"; // TaskId, SocketId, WaitOptions, Outcome ...
 export * from "./core/errors.ts"; // CancelledError, TimeoutError, UnknownTaskError, ChannelClosedError
 
 // One task: waiting for it, looking at it, giving it up.

@@ -1,4 +1,4 @@
-import { CLOSED, forSelect, type Taker } from "./core/takers.ts";
+import { CLOSED, forSelect, type Taker } from "./core/channel.ts";
 import { Bound, checkWaitOptions } from "./core/bound.ts";
 import type { TaskId, WaitOptions } from "./core/types.ts";
 import { Channel } from "./channel.ts";

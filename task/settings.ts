@@ -50,7 +50,7 @@ export function setFaultHandler(report: UnseenFaultHandler | null): UnseenFaultH
  * {@linkcode CompletionQueue} are not counted and not dropped. The task that settled last is there
  * until the caller of the moment has returned, whatever the limit.
  *
- * @param count The new limit, 0 to 2³²−1. It is 65,536 at the start.
+ * @param count The new limit, 0 to `2 ** 32 - 1`. It is 65,536 at the start.
  * @returns The limit until now.
  * @throws {TypeError} If `count` is not a number.
  * @throws {RangeError} If `count` is not an integer in range.

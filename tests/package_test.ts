@@ -59,6 +59,45 @@ Deno.test("package from a registry loads what only some TLS needs, without a per
   assertEquals(await run(source, { JSR_URL }), "ping\n");
 });
 
+/** An upgrade by `socket` alone, whose engines are not there yet; and what is called meanwhile. */
+const upgradeWith = (socket: string, task: string) => `
+  import * as socket from ${JSON.stringify(socket)};
+  import * as task from ${JSON.stringify(task)};
+  const options = ${JSON.stringify(taskio.tls.selfsigned(["localhost"]))};
+  const pairs = await Promise.all([socket.pair(), socket.pair(), socket.pair()]);
+  const [[client, peer], [closed, left], [cancelled, alone]] = pairs;
+  // All of it in the turn in which the loading begins.
+  const upgrades = [peer, closed, cancelled].map((id) =>
+    socket.starttls(id, { side: "server", ...options })
+  );
+  upgrades.push(socket.starttls(client, { side: "client", host: "localhost", ca: options.cert }));
+  const early = socket.recv(peer);
+  socket.send(client, "ping");
+  socket.close(closed);
+  task.cancel(upgrades[2]);
+  console.log(upgrades.map(task.status).join(), [closed, cancelled].map(socket.isopen).join());
+  const ends = await task.all([socket.recv(left), socket.recv(alone)]);
+  console.log(ends.map(({ length }: Uint8Array) => length).join());
+  console.log(new TextDecoder().decode(await task.await(early)), socket.istls(peer));
+  console.log((task.error(upgrades[1]) as socket.SocketError).code);
+  [client, peer, left, alone].forEach(socket.close);
+`;
+const UPGRADED = "Running,Faulted,Faulted,Running false,false\n0,0\nping true\nECONNABORTED\n";
+
+Deno.test("socket from a registry loads what encrypts when it upgrades, without a permission", async () => {
+  await using registry = await serveRegistry();
+  const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;
+  const specifier = `jsr:${config.name}`;
+  const source = upgradeWith(`${specifier}/socket`, `${specifier}/task`);
+  assertEquals(await run(source, { JSR_URL }), UPGRADED);
+});
+
+Deno.test("socket by path loads what encrypts when it upgrades, without a permission", async () => {
+  const path = (name: string) =>
+    decodeURIComponent(new URL(`../${name}/mod.ts`, import.meta.url).pathname);
+  assertEquals(await run(upgradeWith(path("socket"), path("task"))), UPGRADED);
+});
+
 Deno.test("package exports its namespaces as modules of their own", async () => {
   await using registry = await serveRegistry();
   const JSR_URL = `http://127.0.0.1:${registry.addr.port}/`;
@@ -127,6 +166,88 @@ Deno.test("package takes from the inside of a lower layer what its door passes, 
   }
   assertEquals(wrong, []);
 });
+
+/** How many modules a program loads at its start that imports one of these. */
+const LOADED: Record<string, number> = { "task/mod.ts": 28, "socket/mod.ts": 73, "mod.ts": 105 };
+
+for (const [entry, limit] of Object.entries(LOADED)) {
+  Deno.test(`${entry} loads no more modules at the start than it did`, async () => {
+    const loaded = await loadedBy(entry);
+    assert(
+      loaded.length <= limit,
+      `${entry} loads ${loaded.length} modules, ${limit} are allowed: each costs every program some 0.1 ms. ` +
+        "Let a new one be a part of its neighbour, or load it by `import()` in an asynchronous call, or " +
+        "import it by `import type`. If every program needs it, raise the number, and measure: " +
+        "deno task bench --only 8",
+    );
+  });
+}
+
+Deno.test("package loads no module that holds nothing but types", async () => {
+  const files = await publishedFiles();
+  const value = /^export (?:async |abstract )?(?:const|let|function|class|\*|\{)|^import "/m;
+  assertEquals(
+    (await loadedBy("mod.ts")).filter((path) => !value.test(files.get(path)!)),
+    [],
+    "import them by `import type`, export them by `export type`",
+  );
+});
+
+Deno.test("package's cores name first whatever is loaded of them", async () => {
+  const loaded = await loadedBy("mod.ts");
+  const files = await publishedFiles();
+  for (const folder of ["task", "socket", "tls"]) {
+    const core = `${folder}/core/mod.ts`;
+    const [first] = specifiers(files.get(`${folder}/mod.ts`)!);
+    assertEquals(first, "./core/mod.ts", `the first import of ${folder}/mod.ts`);
+    const named = new Set(
+      specifiers(files.get(core)!).map((name) =>
+        new URL(name, `file:///${core}`).pathname.slice(1)
+      ),
+    );
+    const missing = loaded.filter((path) =>
+      path.startsWith(`${folder}/core/`) && path !== core && !named.has(path)
+    );
+    assertEquals(missing, [], `these are for ${core} to name, which says why`);
+  }
+});
+
+Deno.test("package's code has no character beyond U+00FF, for which V8 would take two bytes for each", async () => {
+  const files = [...await publishedFiles()].filter(([path]) => path.endsWith(".ts"));
+  assertEquals(
+    files.filter(([, text]) => /[\u0100-\uffff]/.test(text)).map(([path]) => path),
+    [],
+    "write ... for an ellipsis, -> for an arrow, \\u in a string",
+  );
+});
+
+/** The modules of this package that a program loads which imports one of them, as Deno tells. */
+async function loadedBy(entry: string): Promise<string[]> {
+  const root = new URL("..", import.meta.url);
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--no-config", "--no-lock", entry],
+    cwd: root,
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const graph: { roots: string[]; modules: GraphModule[] } = JSON.parse(
+    new TextDecoder().decode(stdout),
+  );
+  const modules = new Map(graph.modules.map((module) => [module.specifier, module]));
+  const loaded = new Set(graph.roots);
+  for (const specifier of loaded) {
+    for (const { code, isDynamic } of modules.get(specifier)?.dependencies ?? []) {
+      if (code && !isDynamic && !code.specifier.startsWith("node:")) loaded.add(code.specifier);
+    }
+  }
+  return Array.from(loaded, (specifier) => specifier.slice(root.href.length));
+}
+
+/** What `deno info --json` tells of a module. */
+interface GraphModule {
+  specifier: string;
+  /** Types alone have no `code`. */
+  dependencies?: { code?: { specifier: string }; isDynamic?: boolean }[];
+}
 
 Deno.test("deno doc shows every call of every namespace", async () => {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -20,14 +20,14 @@ import type { TlsClientOptions } from "./core/types.ts";
  * `signal`, `unsafelyIgnoreHostname`.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
- * `UNABLE_TO_GET_ISSUER_CERT` …; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
+ * `UNABLE_TO_GET_ISSUER_CERT` ...; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
  * up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`. A client with a certificate of its
  * own connects once more, without it, to learn what is wrong with the server's; if that does not
  * tell, it is `UNABLE_TO_VERIFY_LEAF_SIGNATURE`.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If an argument or option is out of range.
  * @throws {SocketError} If `ca`, `cert` or `key` cannot be used: `ERR_OSSL_X509_KEY_VALUES_MISMATCH`,
- * `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` …
+ * `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` ...
  *
  * @example Connect to a server by address, with the name on its certificate
  * ```ts

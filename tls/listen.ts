@@ -31,7 +31,7 @@ import { selfsigned } from "./selfsigned.ts";
  * `native`.
  * @throws {RangeError} If an argument or option is out of range.
  * @throws {SocketError} Those of `socket.tcpserver`; if a certificate cannot be used:
- * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` …
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` ...
  *
  * @example Listen with a development certificate
  * ```ts

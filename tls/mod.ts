@@ -22,13 +22,13 @@
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |
  * | `accept`, `connections`, `hasconnection`, `serve`, `ready` | `EPROTO` | as in `socket` |
- * | `starttls` | → encrypted, or `EBUSY` while something is pending | `EISCONN` |
+ * | `starttls` | -> encrypted, or `EBUSY` while something is pending | `EISCONN` |
  * | `info` | `EPROTO` | what is known |
  * | `close`, `getpeer`, `getlocal`, `getside` | as in `socket` | as in `socket` |
  *
  * Codes besides those of `socket`: `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`,
  * `ERR_TLS_CERT_ALTNAME_INVALID` (another name), `UNABLE_TO_GET_ISSUER_CERT` (nobody trusted vouches
- * for it) and others as Node names them; `ERR_SSL_…_ALERT_…` for what the peer objected to; `EPROTO` for
+ * for it) and others as Node names them; `ERR_SSL_..._ALERT_...` for what the peer objected to; `EPROTO` for
  * what is not TLS; `ETIMEDOUT` for a handshake that took too long; `EUNEXPECTEDEOF` for a stream that
  * was cut without close_notify. The number of a code that only TLS has is 71, that of `EPROTO`.
  *
@@ -52,9 +52,10 @@
  *
  * @module
  */
+import "./core/mod.ts"; // first, which makes a start quicker: it says why
 export type { SocketId, TaskId, WaitOptions } from "../task/core/types.ts";
-export * from "./core/types.ts"; // the options, CertificatePair, TlsInfo …
-export * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`
+export type * from "./core/types.ts"; // the options, CertificatePair, TlsInfo ...
+export type * from "../socket/core/types.ts"; // Address, Side, the options of the calls of `socket`
 export * from "../socket/core/error.ts"; // SocketError
 
 // Listening and connecting.

@@ -116,7 +116,7 @@ export function shutdown(id: SocketId): TaskId<void> {
  *
  * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended.
  *
- * State: of an encrypted connection: → closed. Faults `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF`
+ * State: of an encrypted connection: -> closed. Faults `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF`
  * if the peer does not end with close_notify (closed all the same), otherwise as `socket.finish`.
  *
  * @param id An encrypted connection.

@@ -33,11 +33,10 @@ import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
 import type { Side } from "../socket/core/types.ts";
 import type { Stream } from "../socket/core/stream.ts";
 import type { Transport, Upgrading } from "../socket/core/transport.ts";
-import { secureClient, secureServer } from "./core/backend.ts";
 import { TlsError } from "./core/codes.ts";
 import { checkServerName } from "./core/names.ts";
 import type { Preface } from "./core/node.ts";
-import type { Secured } from "./core/secured.ts";
+import { guarded, type Secured } from "./core/secured.ts";
 import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
 import type {
   StarttlsClientOptions,
@@ -163,7 +162,10 @@ function serverPlan(options: StarttlsServerOptions): Plan {
   return {
     timeout: plan.handshakeTimeout,
     objection: () => undefined, // what was received must be a ClientHello: it is read as one
-    secure: (_stream, carrier, signal, preface) => secureServer(carrier, plan, signal, preface),
+    async secure(_stream, carrier, signal, preface) {
+      const { secureServer } = await engines(carrier, signal);
+      return await secureServer(carrier, plan, signal, preface);
+    },
   };
 }
 
@@ -178,9 +180,24 @@ function clientPlan(options: StarttlsClientOptions): Plan {
       buffered.length === 0
         ? undefined
         : "received clear text before the handshake, maybe injected",
-    secure: (stream, carrier, signal, preface) =>
-      secureClient(carrier, name ?? stream.host ?? stream.remote[0], plan, signal, preface),
+    async secure(stream, carrier, signal, preface) {
+      const host = name ?? stream.host ?? stream.remote[0];
+      const { secureClient } = await engines(carrier, signal);
+      return await secureClient(carrier, host, plan, signal, preface);
+    },
   };
+}
+
+/**
+ * Loads what encrypts, for the start's sake: of the programs that import `socket` alone, few upgrade. The
+ * connection stands still meanwhile, and is closed if the upgrade is given up or the engines are not
+ * to be had.
+ */
+function engines(
+  carrier: Transport,
+  signal: AbortSignal,
+): Promise<typeof import("./core/backend.ts")> {
+  return guarded(carrier, import("./core/backend.ts"), signal);
 }
 
 /** Stands in for the transport while it is exchanged. The halves stand still, so nothing calls it. */

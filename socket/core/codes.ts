@@ -58,20 +58,23 @@ const TABLE: readonly (readonly [code: string, errno: number, text: string])[] =
   ["EUNKNOWN", 4004, "unknown error"],
 ];
 
-const BY_CODE = new Map(TABLE.map(([code, errno, text]) => [code, { errno, text }]));
-const CODES = new Map(TABLE.map(([code, errno]) => [errno, code]));
-const BY_NUMBER = new Map(TABLE.map(([, errno, text]) => [errno, text]));
-
 let last = 0;
 
 /** The number and text of a code; an unlisted one (of TLS) counts as a protocol error. */
 export function lookUp(code: string): { readonly errno: number; readonly text: string } {
-  return BY_CODE.get(code) ?? BY_CODE.get("EPROTO")!;
+  const found = TABLE.find(([known]) => known === code);
+  if (found === undefined) return lookUp("EPROTO");
+  return { errno: found[1], text: found[2] };
+}
+
+// Searched, since failures are rare: maps of it would be made at every start.
+function byNumber(errno: number): (typeof TABLE)[number] | undefined {
+  return TABLE.find(([, known]) => known === errno);
 }
 
 /** The code that Linux gives a number, if it is a known one. */
 export function codeFor(errno: number): string | undefined {
-  return CODES.get(errno);
+  return byNumber(errno)?.[0];
 }
 
 export function setErrno(errno: number): void {
@@ -85,5 +88,5 @@ export function lastErrno(): number {
 
 /** The text of a number, `undefined` if no code has it. */
 export function textOf(errno: number): string | undefined {
-  return BY_NUMBER.get(errno);
+  return byNumber(errno)?.[2];
 }

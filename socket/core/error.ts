@@ -35,14 +35,14 @@ export interface SocketErrorDetails {
 export class SocketError extends Error {
   /** Always `"SocketError"`. */
   override readonly name = "SocketError";
-  /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` … */
+  /** What went wrong: `"ECONNREFUSED"`, `"ENOTFOUND"` ... */
   readonly code: string;
   /**
    * The number Linux gives the code. Codes that Linux does not have: those of TLS 71, as `EPROTO`;
    * others from 4001.
    */
   readonly errno: number;
-  /** The operation: `"connect"`, `"recv"` … */
+  /** The operation: `"connect"`, `"recv"` ... */
   readonly op: string;
   /** The socket, `undefined` if there was none. */
   readonly socket: SocketId | undefined;

@@ -1,4 +1,5 @@
-/** IP addresses as text. */
+/** Addresses as the program sees them: IP addresses as text, and those that Deno gives. */
+import type { Address } from "./types.ts";
 
 /** An IPv4 address as an IPv6 socket sees it: `::ffff:1.2.3.4`. */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
@@ -35,4 +36,11 @@ export function parseIpv6(text: string): string | undefined {
 /** A host without the brackets that a URL puts around an IPv6 address. */
 export function bareHost(host: string): string {
   return /^\[.*:.*\]$/.test(host) ? host.slice(1, -1) : host;
+}
+
+/** An address of Deno's as ours. */
+export function addressOf(addr: Deno.Addr): Address {
+  if ("hostname" in addr) return [plainIp(addr.hostname), addr.port];
+  // A Unix socket that connected has no path: Deno gives null.
+  return ["path" in addr ? addr.path ?? "" : "", 0];
 }

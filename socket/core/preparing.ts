@@ -126,7 +126,7 @@ export abstract class PreparingAcceptor implements Acceptor {
     }
     const timer = this.#timeout === Infinity
       ? undefined
-      : setTimeout(() => preparation.abort(), this.#timeout);
+      : setTimeout(() => preparation.abort(), Math.max(0, this.#timeout));
     let prepared: Opened | undefined;
     try {
       const greeted = () => this.#silent.delete(preparation);

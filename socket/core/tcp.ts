@@ -1,5 +1,6 @@
 /** The system's part of listening and connecting, as ours. */
-import { type Acceptor, addressOf, type Opened } from "./transport.ts";
+import { addressOf } from "./ip.ts";
+import type { Acceptor, Opened } from "./transport.ts";
 import type { Address } from "./types.ts";
 import { failure, translate } from "./failure.ts";
 

@@ -3,7 +3,6 @@
  * new carrier fills in these.
  */
 import type { Address } from "./types.ts";
-import { plainIp } from "./ip.ts";
 import type { TaskId } from "../../task/core/mod.ts";
 
 /** What a connection needs of whatever carries its bytes. A `Deno.Conn` has it all. */
@@ -64,11 +63,4 @@ export interface Acceptor {
   /** Whether an accept keeps the process alive, the one under way and the next; at first it does. */
   ref?(): void;
   unref?(): void;
-}
-
-/** An address of Deno's as ours. */
-export function addressOf(addr: Deno.Addr): Address {
-  if ("hostname" in addr) return [plainIp(addr.hostname), addr.port];
-  // A Unix socket that connected has no path: Deno gives null.
-  return ["path" in addr ? addr.path ?? "" : "", 0];
 }

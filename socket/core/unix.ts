@@ -1,4 +1,5 @@
-import { type Acceptor, addressOf, type Opened } from "./transport.ts";
+import { addressOf } from "./ip.ts";
+import type { Acceptor, Opened } from "./transport.ts";
 import { CodedError, translate } from "./failure.ts";
 import type { Address } from "./types.ts";
 import { lookUp } from "./codes.ts";

@@ -25,7 +25,7 @@ export class CancelledError extends Error {
    * Made by {@linkcode cancel}.
    *
    * @param id The task that was cancelled.
-   * @param kind What kind of task it was: `"recv"`, `"spawn"` …
+   * @param kind What kind of task it was: `"recv"`, `"spawn"` ...
    * @param reason What was given to `cancel`; becomes the `cause`.
    */
   constructor(id: number, kind: string, reason?: unknown) {

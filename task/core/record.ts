@@ -5,7 +5,7 @@
  * {@linkcode complete} or {@linkcode fault}. Its value lives in the record; a promise
  * is made only when somebody awaits.
  *
- * - Whoever waits when it settles (an await, the first source of a select, …) gets
+ * - Whoever waits when it settles (an await, the first source of a select, ...) gets
  *   the result and so *claims* it: the record leaves the table, the ID is Unknown.
  * - If nobody waits, the record goes on a {@linkcode Shelf}, a queue of settled tasks. The
  *   common shelf `unclaimed` is bounded: the oldest record makes room. A result whose loss

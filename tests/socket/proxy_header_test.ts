@@ -4,7 +4,7 @@ import {
   type ProxyHeader,
   readProxyHeader,
 } from "../../socket/core/proxy_header.ts";
-import { addressOf } from "../../socket/core/transport.ts";
+import { addressOf } from "../../socket/core/ip.ts";
 import { binaryHeader, type Family, ipv6Bytes, textBytes, tlv } from "../proxy_protocol.ts";
 
 const REST = textBytes("GET / HTTP/1.1\r\n\r\nPROXY TCP4 and more\r\n");

@@ -9,7 +9,7 @@
  * | connect or listen with one certificate or none, ALPN | Deno | Node | Deno |
  * | a server name other than the host, host name ignored, an authority of one's own | Deno | | |
  * | upgrade of a plain TCP connection | Deno | Node | |
- * | … with a read still under way (a cancelled recv, a peek), or over a Unix socket | Node | Node | |
+ * | ... with a read still under way (a cancelled recv, a peek), or over a Unix socket | Node | Node | |
  * | a certificate of the client's | Node | Node | `TypeError` |
  * | several certificates, chosen by name | | Node | `TypeError` |
  * | certificates replaced while it listens | | Node | `EOPNOTSUPP` |

@@ -182,7 +182,7 @@ function readKey(text: string): { pem: string; object: KeyObject } {
   if (!block) {
     throw new TlsError(
       "ERR_OSSL_PEM_NO_START_LINE",
-      '"key" holds no "BEGIN … PRIVATE KEY": give the PEM text, not the name of its file',
+      '"key" holds no "BEGIN \u2026 PRIVATE KEY": give the PEM text, not the name of its file',
     );
   }
   if (block.label === "ENCRYPTED PRIVATE KEY") throw encrypted("key");

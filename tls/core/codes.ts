@@ -76,7 +76,7 @@ const TEXTS: Record<string, (text: string) => string> = {
   CERT_REJECTED: (text) => algorithmOf(text) ?? shorten(text),
 };
 
-/** " on 2026-11-20T…" from "… not valid after 1795195765 …", in seconds since 1970. */
+/** " on 2026-11-20T..." from "... not valid after 1795195765 ...", in seconds since 1970. */
 function moment(text: string, preposition: string, limit: string): string {
   const seconds = new RegExp(`not valid ${limit} (\\d{1,11})\\b`).exec(text)?.[1];
   if (seconds === undefined) return "";
@@ -102,7 +102,7 @@ const WEAK: readonly (readonly [id: string, name: string])[] = [
 function shorten(text: string): string {
   const bare = text.replace(/^invalid peer certificate: /, "")
     .replace(/\b(?:DnsName|IpAddress)\(("[^"]*"|[^)]*)\)/g, "$1");
-  return bare.length <= 300 ? bare : `${bare.slice(0, 300)}…`;
+  return bare.length <= 300 ? bare : `${bare.slice(0, 300)}\u2026`;
 }
 
 function codeOfText(text: string): string | undefined {
@@ -116,7 +116,7 @@ const SSLV3 =
   /^(UnexpectedMessage|BadRecordMac|DecompressionFailure|HandshakeFailure|NoCertificate|BadCertificate|UnsupportedCertificate|CertificateRevoked|CertificateExpired|CertificateUnknown|IllegalParameter)$/;
 const TLSV13 = /^(MissingExtension|CertificateRequired)$/;
 
-/** `UnknownCA` → `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`, as OpenSSL and so Node name it. */
+/** `UnknownCA` -> `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA`, as OpenSSL and so Node name it. */
 function codeOfAlert(alert: string): string {
   const version = SSLV3.test(alert) ? "SSLV3" : TLSV13.test(alert) ? "TLSV13" : "TLSV1";
   const words = alert.replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase();

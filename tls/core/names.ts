@@ -64,7 +64,7 @@ export function formatIp(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * A DNS name as it stands in a certificate (lower case, international names as `xn--…`),
+ * A DNS name as it stands in a certificate (lower case, international names as `xn--...`),
  * `undefined` if `text` is none. Accepts a wildcard as its first label.
  */
 export function parseDnsName(text: string): string | undefined {

@@ -8,7 +8,8 @@
  * peer closes it.
  */
 import type { PeerCertificate as NodeCertificate } from "node:tls";
-import { addressOf, type Opened, type Transport } from "../../socket/core/transport.ts";
+import { addressOf } from "../../socket/core/ip.ts";
+import type { Opened, Transport } from "../../socket/core/transport.ts";
 import type { Address } from "../../socket/core/types.ts";
 import { translate } from "../../socket/core/failure.ts";
 import { listenAt } from "../../socket/core/tcp.ts";

@@ -126,7 +126,7 @@ export interface TlsListenSettings extends TlsServerSettings {
    */
   native?: boolean;
   /**
-   * How many clients may be connected that have not sent their ClientHello, 1 to 2³²−1: past that, the one
+   * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`: past that, the one
    * that has been silent longest is dropped.
    *
    * @default {1000}

@@ -1,3 +1,22 @@
+/** The inside of a channel: the values in it, and those who wait for one. */
+import type { Link, Queue } from "./queue.ts";
+
+/** What a taker is handed when there is nothing more to come. */
+export const CLOSED: unique symbol = Symbol("closed");
+
+/** Somebody who waits for a value: a `recv`, or one source of a `select`. */
+export interface Taker extends Link<Taker> {
+  receive(value: unknown): void;
+}
+
+/** What a channel shows to `select` alone, which waits in the same queue; it fills this in. */
+export const forSelect = {} as {
+  /** Whether a receive needs no waiting. */
+  isReady: (channel: object) => boolean;
+  /** The queue to wait in. */
+  takersOf: (channel: object) => Queue<Taker>;
+};
+
 /**
  * A first-in, first-out list of plain values. The array is cut only when half of it
  * has been taken, so both ends cost constant time on average.
