@@ -114,6 +114,7 @@ export class Service implements Owner {
   #handle(id: SocketId): void {
     const handling = new Handling(this, id, this.#grace);
     this.#handlings.add(handling);
+    if (this.#stopped.signal.aborted) handling.warn(); // it came at the last moment
     start(handling.task, () => handling.run(this.#handler), []);
   }
 

@@ -9,6 +9,12 @@ const PAIRS: Record<string, string> = {
     const accepting = socket.accept(server);
     const a = await socket.tcpconnect(...socket.getlocal(server));
     const b = await task.await(accepting);`,
+  "tcp, with PROXY headers": `
+    const server = socket.tcpserver("127.0.0.1", 0, { proxyProtocol: true });
+    const accepting = socket.accept(server);
+    const a = await socket.tcpconnect(...socket.getlocal(server));
+    socket.send(a, "PROXY UNKNOWN\\r\\n");
+    const b = await task.await(accepting);`,
   unix: `
     const folder = Deno.makeTempDirSync({ prefix: "taskio_" });
     const server = socket.unixserver(folder + "/s");
@@ -95,6 +101,26 @@ for (const [kind, makePair] of Object.entries(PAIRS)) {
     assertEquals(await run(source), "received\n");
   });
 }
+
+Deno.test("a listener drops whoever is to be ready at once, and Deno has nothing to warn of", async () => {
+  const source = `
+    const options = { handshakeTimeout: -1 };
+    for (
+      const server of [
+        socket.tcpserver("127.0.0.1", 0, { ...options, proxyProtocol: true }),
+        tls.tcpserver("127.0.0.1", 0, options),
+        tls.tcpserver("127.0.0.1", 0, { ...options, native: true }),
+      ]
+    ) {
+      socket.accept(server);
+      const a = await socket.tcpconnect(...socket.getlocal(server));
+      while (socket.inspect(server).dropped === 0) await task.sleep(1);
+      socket.close(a);
+      socket.close(server);
+    }
+    console.log("end");`;
+  assertEquals(await run(source), "end\n");
+});
 
 Deno.test("a process goes on for an accept that joins one under way", async () => {
   const source = `

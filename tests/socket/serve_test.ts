@@ -878,6 +878,18 @@ for (const [how, end] of Object.entries(endings)) {
   });
 }
 
+test("serve() aborts the signal of a handler that begins after serving was cancelled", async (server) => {
+  const client = await dial(server);
+  await until(() => socket.hasconnection(server));
+  const seen: boolean[] = [];
+  const serving = socket.serve(server, (_, { signal }) => void seen.push(signal.aborted));
+  task.cancel(serving); // the connection is accepted already, and the handler about to begin
+  await receiveAll(client);
+  socket.close(client);
+  await task.wait();
+  assertEquals(seen, [true]);
+});
+
 test("serve() gives a signal that has aborted when it is asked for after the end", async (server) => {
   const [begun, ended] = [gate(), gate()];
   const seen: boolean[] = [];
