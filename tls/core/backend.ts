@@ -51,6 +51,7 @@ export async function secureClient(
       servername: parseIp(host) === undefined ? host : "",
       ALPNProtocols: plan.alpn,
       secureContext: clientContext(plan),
+      rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     };
     if (plan.ignoreHostname) options.checkServerIdentity = () => undefined;
     transport = NodeTransport.client(carrier, options, preface);
