@@ -1,6 +1,5 @@
-import { refuseOptions } from "./core/check.ts";
 import type { Handler, ServeOptions } from "./core/types.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import * as verbs from "./core/verbs.ts";
 
 /**
@@ -96,6 +95,7 @@ export function hasconnection(server: SocketId): boolean {
  * ```
  */
 export function connections(server: SocketId): AsyncIterableIterator<SocketId, undefined> {
+  if (arguments.length > 1) verbs.refuseLoop("connections", arguments[1]);
   return verbs.connections(verbs.anySocket, server);
 }
 

@@ -2,9 +2,8 @@
  * Receives that are content only with a certain amount. They settle with bytes that are in the
  * buffer or leave them there: what does not suffice stays readable.
  */
-import { refuseOptions } from "./core/check.ts";
 import type { UntilOptions } from "./core/types.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import * as verbs from "./core/verbs.ts";
 
 /**

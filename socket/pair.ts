@@ -1,5 +1,5 @@
 import { await as awaitTask } from "../task/await.ts";
-import type { SocketId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId } from "../task/core/mod.ts";
 import { close } from "./close.ts";
 import { connect } from "./connect.ts";
 import { handles } from "./core/handle.ts";
@@ -27,6 +27,7 @@ import type { Stream } from "./core/stream.ts";
  * ```
  */
 export async function pair(): Promise<[SocketId, SocketId]> {
+  if (arguments.length > 0) refuseOptions("pair", arguments[0], [], "it takes no options");
   const server = tcpserver("127.0.0.1", 0);
   try {
     const client = await awaitTask(connect(...getListener("pair", server).local));

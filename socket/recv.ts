@@ -1,5 +1,4 @@
-import { refuseOptions } from "./core/check.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import * as verbs from "./core/verbs.ts";
 
 /**
@@ -236,5 +235,6 @@ export function chunks(
   id: SocketId,
   max: number = verbs.RECV_MAX,
 ): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
+  if (arguments.length > 2) verbs.refuseLoop("chunks", arguments[2]);
   return verbs.chunks(verbs.anySocket, id, max);
 }

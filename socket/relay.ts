@@ -5,6 +5,7 @@ import {
   complete,
   fault,
   type Owner,
+  refuseOptions,
   RUNNING,
   type SocketId,
   Task,
@@ -60,6 +61,7 @@ const BULK = 16 * 1024;
  * ```
  */
 export function relay(a: SocketId, b: SocketId): TaskId<[number, number]> {
+  if (arguments.length > 2) refuseOptions("relay", arguments[2]);
   checkId("a", a);
   checkId("b", b);
   const [one, other] = [findStream(a), findStream(b)];

@@ -1,6 +1,5 @@
-import { refuseOptions } from "./core/check.ts";
 import type { FinishOptions, SendOptions } from "./core/types.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import * as verbs from "./core/verbs.ts";
 
 /**

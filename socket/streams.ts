@@ -1,6 +1,6 @@
 import { await as awaitTask } from "../task/await.ts";
 import { cancel } from "../task/cancel.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { toBytes } from "./core/check.ts";
 import { handOver } from "./core/handover.ts";
 import { getStream } from "./core/lookup.ts";
@@ -49,6 +49,9 @@ const CHUNK = 64 * 1024;
  * ```
  */
 export function streams(id: SocketId): SocketStreams {
+  if (arguments.length > 1) {
+    refuseOptions("streams", arguments[1], [], "cancel the readable, abort the writable");
+  }
   const bridge = new Bridge(getStream("streams", id));
   return {
     readable: new ReadableStream(bridge.source(), { highWaterMark: 0 }),

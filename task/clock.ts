@@ -1,4 +1,10 @@
-import { checkDelay, checkFunction, checkOptions, checkSignal } from "./core/check.ts";
+import {
+  checkDelay,
+  checkFunction,
+  checkOptions,
+  checkSignal,
+  refuseOptions,
+} from "./core/check.ts";
 import type { TaskId } from "./core/types.ts";
 import { complete, type Owner, RUNNING, Task } from "./core/record.ts";
 import { Bound } from "./core/bound.ts";
@@ -76,6 +82,9 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
 export function timer<T>(ms: number, fn: () => T): Promise<Awaited<T>> {
   checkDelay("ms", ms);
   checkFunction("fn", fn);
+  if (arguments.length > 2) {
+    refuseOptions("timer", arguments[2], [], "wait with sleep(ms, { signal })");
+  }
   return sleep(ms).then(() => fn()) as Promise<Awaited<T>>;
 }
 
@@ -111,6 +120,7 @@ export function timer<T>(ms: number, fn: () => T): Promise<Awaited<T>> {
 export function interval(ms: number, fn: () => unknown): TaskId<never> {
   checkDelay("ms", ms);
   checkFunction("fn", fn);
+  if (arguments.length > 2) refuseOptions("interval", arguments[2]);
   return new Repeater(ms, fn).task.id;
 }
 
@@ -172,6 +182,7 @@ class Repeater implements Owner {
  */
 export function after(ms: number): TaskId<void> {
   checkDelay("ms", ms);
+  if (arguments.length > 1) refuseOptions("after", arguments[1]);
   return new Alarm(ms).task.id;
 }
 

@@ -1,5 +1,5 @@
 import type { AnyTask, ResultOf, TaskId } from "./core/types.ts";
-import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { checkId, refuseOptions, wrongEmpty, wrongType } from "./core/check.ts";
 import { UnknownTaskError } from "./core/errors.ts";
 import { markSeen } from "./core/unseen.ts";
 import {
@@ -56,6 +56,9 @@ export function all<const S extends readonly AnyTask[]>(
  */
 export function all<T>(ids: Iterable<TaskId<T>>): Promise<T[]>;
 export function all(ids: Iterable<TaskId>): Promise<unknown[]> {
+  if (arguments.length > 1) {
+    refuseOptions("all", arguments[1], [], "wait with settled(ids, { timeout, signal })");
+  }
   return combine(ids, (tasks, done) => new All(tasks, done));
 }
 
@@ -94,6 +97,7 @@ export function any<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<ResultO
  */
 export function any<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
 export function any(ids: Iterable<TaskId>): Promise<Winner> {
+  if (arguments.length > 1) refuseOptions("any", arguments[1], [], SELECT);
   return combine(ids, (tasks, done) => new Any(tasks, done));
 }
 
@@ -128,11 +132,15 @@ export function race<S extends AnyTask>(ids: Iterable<S>): Promise<Winner<Result
  */
 export function race<T>(ids: Iterable<TaskId<T>>): Promise<Winner<T>>;
 export function race(ids: Iterable<TaskId>): Promise<Winner> {
+  if (arguments.length > 1) refuseOptions("race", arguments[1], [], SELECT);
   return combine(ids, (tasks, done) => {
     if (tasks.length === 0) throw wrongEmpty("ids", "at least one task", "an empty iterable");
     return new Race(tasks, done);
   });
 }
+
+/** What takes the options that one may look for at `any` and `race`. */
+const SELECT = "wait with select(ids, { timeout, signal })";
 
 type Settle = (value: unknown) => void;
 

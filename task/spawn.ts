@@ -1,5 +1,5 @@
 import { start } from "./core/work.ts";
-import { checkFunction, wrongType } from "./core/check.ts";
+import { checkFunction, refuseOptions, wrongType } from "./core/check.ts";
 import type { TaskId } from "./core/types.ts";
 import { Task } from "./core/record.ts";
 
@@ -46,6 +46,7 @@ export function spawn<A extends unknown[] | [], T>(
   args: A = [] as unknown[] as A,
 ): TaskId<Awaited<T>> {
   checkFunction("fn", fn);
+  if (arguments.length > 2) refuseOptions("spawn", arguments[2]);
   if (!Array.isArray(args)) throw wrongType("args", "an array", args);
   const task = new Task("spawn", 0, undefined);
   start(task, fn, args);

@@ -1,7 +1,6 @@
 /** Accepting: the calls of `socket` for encrypted listeners only. */
-import { refuseOptions } from "../socket/core/check.ts";
 import type { Handler, ServeOptions } from "../socket/core/types.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { encrypted } from "./core/encrypted.ts";
 import * as verbs from "../socket/core/verbs.ts";
 
@@ -134,5 +133,6 @@ export function serve(
  * ```
  */
 export function connections(server: SocketId): AsyncIterableIterator<SocketId, undefined> {
+  if (arguments.length > 1) verbs.refuseLoop("connections", arguments[1]);
   return verbs.connections(encrypted, server);
 }

@@ -1,7 +1,6 @@
 /** Receiving certain amounts: the calls of `socket` for encrypted connections only. */
-import { refuseOptions } from "../socket/core/check.ts";
 import type { UntilOptions } from "../socket/core/types.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { encrypted } from "./core/encrypted.ts";
 import * as verbs from "../socket/core/verbs.ts";
 

@@ -1,6 +1,5 @@
 /** Receiving: the calls of `socket` for encrypted connections only. */
-import { refuseOptions } from "../socket/core/check.ts";
-import type { SocketId, TaskId } from "../task/core/mod.ts";
+import { refuseOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { encrypted } from "./core/encrypted.ts";
 import * as verbs from "../socket/core/verbs.ts";
 
@@ -208,5 +207,6 @@ export function chunks(
   id: SocketId,
   max: number = verbs.RECV_MAX,
 ): AsyncIterableIterator<Uint8Array<ArrayBuffer>, undefined> {
+  if (arguments.length > 2) verbs.refuseLoop("chunks", arguments[2]);
   return verbs.chunks(encrypted, id, max);
 }

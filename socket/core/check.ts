@@ -6,6 +6,7 @@ import {
   checkOptions,
   checkString,
   checkTimeout,
+  refuseOptions,
   wrongEmpty,
   wrongRange,
   wrongType,
@@ -36,37 +37,6 @@ export function checkPort(port: unknown): void {
 /** A port to connect to. */
 export function checkRemotePort(port: unknown): void {
   checkInteger("port", port, 1, 65535);
-}
-
-/** Options of `task.await` that one may look for at the operation itself. */
-const OF_THE_WAIT = ["timeout", "signal", "cancel"];
-
-/**
- * Refuses options that an operation does not have. A limit is one of the wait for it: dropped in silence,
- * the program would wait for ever.
- *
- * @param options What was given; anything but an object, or what `map` and `forEach` give, passes.
- * @param known The options that it has.
- */
-export function refuseOptions(op: string, options: unknown, known: readonly string[] = []): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) return;
-  const wrong = keysOf(options).find((key) => !known.includes(key));
-  if (wrong === undefined) return;
-  const instead = OF_THE_WAIT.includes(wrong)
-    ? "limit the wait, task.await(id, { timeout, signal, cancel: true }), which loses nothing"
-    : known.length === 0
-    ? "it takes no options"
-    : `expected one of ${known.join(", ")}`;
-  throw new TypeError(`Unknown option "${wrong}" of ${op}: ${instead}`);
-}
-
-/** What options name; nothing if they have ideas of their own about that. */
-function keysOf(options: object): string[] {
-  try {
-    return options instanceof AbortSignal ? ["signal"] : Object.keys(options);
-  } catch {
-    return [];
-  }
 }
 
 /** A buffer to be filled, as a plain array. */

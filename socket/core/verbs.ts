@@ -24,7 +24,7 @@ import { Exact, Line, Until } from "./demands.ts";
 import { finishStream } from "./finishing.ts";
 import type { Stream } from "./stream.ts";
 import type { FinishOptions, Handler, SendOptions, ServeOptions, UntilOptions } from "./types.ts";
-import { checkId, type SocketId, type TaskId } from "../../task/core/mod.ts";
+import { checkId, refuseOptions, type SocketId, type TaskId } from "../../task/core/mod.ts";
 import type { SocketError } from "./error.ts";
 import { Service } from "./service.ts";
 import type { Listener } from "./listener.ts";
@@ -74,6 +74,12 @@ export function serve(
   const listener = find.listener(server);
   if (listener === undefined) return refuse(find, "serve", server);
   return new Service(listener, handler, served).task.id;
+}
+
+/** Refuses options of a loop, which has none. */
+export function refuseLoop(op: string, options: unknown): void {
+  const own = "write the loop yourself, around task.await(id, { timeout, signal, cancel: true })";
+  refuseOptions(op, options, [], own);
 }
 
 export function connections(

@@ -93,3 +93,42 @@ export function checkOptions(value: unknown, known: readonly string[]): void {
     }
   }
 }
+
+/** Options of `task.await` that one may look for at the operation itself. */
+const OF_THE_WAIT = ["timeout", "signal", "cancel"];
+const AT_THE_WAIT =
+  "limit the wait, task.await(id, { timeout, signal, cancel: true }), which loses nothing";
+
+/**
+ * Refuses options that a call does not have. A limit is one of the wait for its task: dropped in silence,
+ * the program would wait for ever.
+ *
+ * @param options What was given; anything but an object, or what `map` and `forEach` give, passes.
+ * @param known The options that it has.
+ * @param limit How to limit the wait.
+ */
+export function refuseOptions(
+  op: string,
+  options: unknown,
+  known: readonly string[] = [],
+  limit: string = AT_THE_WAIT,
+): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) return;
+  const wrong = keysOf(options).find((key) => !known.includes(key));
+  if (wrong === undefined) return;
+  const instead = OF_THE_WAIT.includes(wrong)
+    ? limit
+    : known.length === 0
+    ? "it takes no options"
+    : `expected one of ${known.join(", ")}`;
+  throw new TypeError(`Unknown option "${wrong}" of ${op}: ${instead}`);
+}
+
+/** What options name; nothing if they have ideas of their own about that. */
+function keysOf(options: object): string[] {
+  try {
+    return options instanceof AbortSignal ? ["signal"] : Object.keys(options);
+  } catch {
+    return [];
+  }
+}

@@ -54,6 +54,7 @@ export {
   checkSignal,
   checkString,
   checkTimeout,
+  refuseOptions,
   wrongEmpty,
   wrongRange,
   wrongType,

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { textOf } from "../bytes.ts";
 import { type Pair, tcpPair, tlsPair } from "../pair.ts";
@@ -136,6 +136,28 @@ test("every operation names the idiom when it is given a limit of time", async (
     assertThrows(() => call(id, { other: 1 }), TypeError, 'Unknown option "other"', name);
   }
   encrypted.close();
+});
+
+/** Calls that take no options, with something behind their last argument, and what to do instead. */
+const withNone: Record<string, [call: (id: Anything, more: Anything) => unknown, instead: string]> =
+  {
+    relay: [(id, more) => (socket.relay as Anything)(id, id, more), "limit the wait"],
+    streams: [(id, more) => (socket.streams as Anything)(id, more), "cancel the readable"],
+    connections: [(id, more) => (socket.connections as Anything)(id, more), "write the loop"],
+    chunks: [(id, more) => (socket.chunks as Anything)(id, 1, more), "write the loop"],
+    "tls.connections": [(id, more) => (tls.connections as Anything)(id, more), "write the loop"],
+    "tls.chunks": [(id, more) => (tls.chunks as Anything)(id, 1, more), "write the loop"],
+  };
+
+test("what takes no options says what to do instead", async ({ client }) => {
+  for (const [name, [call, instead]] of Object.entries(withNone)) {
+    for (const options of [{ timeout: 100 }, AbortSignal.abort()]) {
+      const error = assertThrows(() => call(client, options), TypeError, undefined, name);
+      assert(error.message.includes(`of ${name.replace("tls.", "")}: ${instead}`), error.message);
+    }
+    assertThrows(() => call(client, { other: 1 }), TypeError, "it takes no options", name);
+  }
+  await assertRejects(() => (socket.pair as Anything)({ timeout: 1 }), TypeError, "of pair");
 });
 
 Deno.test("operations work as callbacks of map and forEach", () =>

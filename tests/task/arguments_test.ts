@@ -1,6 +1,6 @@
 // Bad arguments throw at the call: the right class, and a message with the name and the value.
 
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { task } from "../../mod.ts";
 import { leaveNothing } from "./helpers.ts";
 
@@ -168,6 +168,29 @@ Deno.test("sleep(), send() and recv() refuse wrong options", () => {
     );
   }
   assertEquals(channel.size, 0);
+});
+
+/** An argument that a call's type does not have. */
+const behind = (more: unknown) => [more] as unknown as [];
+
+Deno.test("what takes no options says what to do instead", () => {
+  const calls: [name: string, call: Call, instead: string][] = [
+    ["all", (more) => task.all([anId], ...behind(more)), "wait with settled("],
+    ["any", (more) => task.any([anId], ...behind(more)), "wait with select("],
+    ["race", (more) => task.race([anId], ...behind(more)), "wait with select("],
+    ["timer", (more) => task.timer(1, run, ...behind(more)), "wait with sleep("],
+    ["interval", (more) => task.interval(1, run, ...behind(more)), "limit the wait"],
+    ["after", (more) => task.after(1, ...behind(more)), "limit the wait"],
+    ["spawn", (more) => task.spawn(run, [], ...behind(more)), "limit the wait"],
+  ];
+  for (const [name, call, instead] of calls) {
+    for (const options of [{ timeout: 1 }, AbortSignal.abort()]) {
+      const error = assertThrows(() => call(options as never), TypeError, undefined, name);
+      const key = options instanceof AbortSignal ? "signal" : "timeout";
+      assert((error as Error).message.startsWith(`Unknown option "${key}" of ${name}: ${instead}`));
+    }
+    assertThrows(() => call({ other: 1 } as never), TypeError, "it takes no options", name);
+  }
 });
 
 Deno.test("sleep(), timer() and interval() refuse a wrong time", () => {
