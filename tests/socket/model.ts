@@ -244,6 +244,14 @@ export class End {
     return this.#flying.length > 0;
   }
 
+  /** A loop that is over has nothing pending; a failure or a cancel ends it a microtask later. */
+  checkLoops(): void {
+    const left = this.#receives.filter(({ id, step }) =>
+      step?.loop.over && task.status(id) === "Running"
+    );
+    assertEquals(left.length, 0, "a next is pending though its loop is over");
+  }
+
   async landing(): Promise<void> {
     await Promise.all(this.#flying.map(({ landed }) => landed));
   }
@@ -433,6 +441,8 @@ export class End {
     this.#sends = others(this.#sends);
     if (this.#sends.some((send) => isShutdown(send))) this.ending = "yes";
     this.settle();
+    // Another next of that loop may have what is put back before it is given up, too.
+    if (pending.step !== undefined && !this.isInTheAir) this.unrecv(random);
   }
 
   #cancelPending({ id, step }: Pending): void {

@@ -68,7 +68,7 @@ export function wasLeft({ loop, came }: Step<unknown>): boolean {
   return loop.over && came === "done";
 }
 
-/** What was taken by those that run is back; they come to what is expected: `"done"` or a code. */
+/** Waits for what a `next` comes to, which must be what is expected: `"done"` or a code. */
 export async function comesTo(step: Step<unknown>, expected: string): Promise<void> {
   await step.landed;
   assertEquals(nameOf(step.came!), expected);

@@ -104,6 +104,7 @@ export async function runSequence({ makePair }: Transport, random: Random): Prom
         await Promise.all(ends.map((end) => end.landing()));
       }
       ends.forEach((end) => end.settle());
+      ends.forEach((end) => end.checkLoops());
     }
     made.push("the end");
     await finishSequence(ends, random);
