@@ -2,7 +2,7 @@
 // position, in every way there is; the other receives them, in every way there is, and compares.
 
 import { socket, task } from "../../mod.ts";
-import { bytesOf } from "../bytes.ts";
+import { bytesOf, inKeptMemory } from "../bytes.ts";
 import type { Random } from "../random.ts";
 
 /** How one direction of one end came out. */
@@ -47,7 +47,7 @@ export async function sendAll(
           const given = random.pick([1, 2, Infinity]); // every such part is given up
           await inOrder(
             parts.map((part, n) => [part, part.length, n % given === 0] as const),
-            ([part, , transfer]) => transfer ? giveUp(id, part) : socket.send(id, part),
+            ([part, , transfer]) => transfer ? giveUp(id, part, random) : socket.send(id, part),
             (sending, [, length]) => done(sending, length),
           );
           break;
@@ -67,8 +67,8 @@ export async function sendAll(
         }
         case 2: { // given up, and cancelled before its turn
           const part = next();
-          const sending = giveUp(id, part);
-          const decoy = giveUp(id, part);
+          const sending = giveUp(id, part, random);
+          const decoy = giveUp(id, part, random);
           if (task.status(sending) === "Running" && !task.cancel(decoy)) {
             throw task.error(decoy) ?? new Broken("a send settled before the one in front of it");
           }
@@ -100,9 +100,9 @@ export async function sendAll(
   return result;
 }
 
-/** Sends a copy that is given up at the call. */
-function giveUp(id: socket.SocketId, part: Uint8Array): task.TaskId<number> {
-  const copy = part.slice();
+/** Sends a copy that is given up at the call, often in memory that serves receives afterwards. */
+function giveUp(id: socket.SocketId, part: Uint8Array, random: Random): task.TaskId<number> {
+  const copy = inKeptMemory(part, random);
   const sending = socket.send(id, copy, { transfer: true });
   if (copy.buffer.byteLength > 0) throw new Broken("what is given up is not detached");
   return sending;

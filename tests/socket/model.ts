@@ -10,7 +10,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { bytesOf, concat } from "../bytes.ts";
+import { bytesOf, concat, inKeptMemory } from "../bytes.ts";
 import type { Random } from "../random.ts";
 import { faultOf, thrownBy, turn } from "../settle.ts";
 import { cancelStep, comesTo, inTheAir, Loop, overNow, type Step, wasLeft } from "./model_loop.ts";
@@ -355,9 +355,10 @@ export class End {
 
   /** Sends a numbered message. */
   send(random: Random): void {
-    const data = this.#message(random);
-    const { length } = data;
+    const message = this.#message(random);
+    const { length } = message;
     const options = random.oneIn(3) ? { transfer: true } : undefined;
+    const data = options === undefined ? message : inKeptMemory(message, random);
     const id = random.oneIn(2)
       ? socket.send(this.id, data, options)
       : socket.write(this.id, data, options);
