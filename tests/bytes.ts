@@ -1,8 +1,8 @@
 // Bytes to send, and whether the same ones arrived.
 
-import type { Random } from "./random.ts";
 import { createHash } from "node:crypto";
 import { socket, task } from "../mod.ts";
+import type { Random } from "./random.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
