@@ -11,9 +11,10 @@ import * as verbs from "./core/verbs.ts";
  *
  * State: of a listener: stays as it is. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
- * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something: the listener stays
- * usable. A connection whose task is forgotten, or still unclaimed and unused when the listener is
- * closed, is closed; so is one whose task waits in a `CompletionQueue`.
+ * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something, `EPERM` and the like when it
+ * has refused a hundred times in a row: the listener stays usable. A connection whose task is
+ * forgotten, or still unclaimed and unused when the listener is closed, is closed; so is one whose
+ * task waits in a `CompletionQueue`.
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.

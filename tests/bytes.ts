@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { socket, task } from "../mod.ts";
+import type { Random } from "./random.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -72,3 +73,12 @@ export async function receiveText(id: socket.SocketId, length: number): Promise<
 
 /** More than two ends and the system between them hold: a send of it waits for the peer. */
 export const HUGE: Uint8Array = new Uint8Array(64 * 1024 * 1024);
+
+/** A copy in memory of a size that serves receives once it was given up, if it fits; anywhere in it. */
+export function inKeptMemory(data: Uint8Array, random: Random): Uint8Array<ArrayBuffer> {
+  const size = random.pick([0, 4096, 16_384, 65_536]);
+  const memory = new Uint8Array(Math.max(data.length, size));
+  const at = random.integer(0, memory.length - data.length);
+  memory.set(data, at);
+  return memory.subarray(at, at + data.length);
+}

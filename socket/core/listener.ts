@@ -33,14 +33,21 @@ import { Stream } from "./stream.ts";
  * names more (a firewall that forbids this one, a protocol that does not suit it). Which of them come
  * depends on the system; none of them can be about a socket that listens for a stream.
  *
+ * These are the peer's doing: each has taken a connection away, so trying again goes on no longer than
+ * peers come, and no number of them may become a fault that strangers can bring about.
+ */
+const OF_THE_PEER = new Set(["ECONNABORTED", "ECONNRESET", "ENOTCONN", "EPROTO", "ETIMEDOUT"]);
+
+/**
+ * These are the system's verdict. A policy that forbids accepting gives it without looking at who came,
+ * every time, so when there are many in a row the program must know.
+ *
  * All others are answers to an accept. A shortage (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) leaves the
  * connection where it was, so trying again at once would go round and round: the program must know.
  * `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list is unknown,
  * and not to be swallowed.
  */
-const OF_ONE_CONNECTION = new Set([
-  "ECONNABORTED",
-  "ECONNRESET",
+const OF_THE_SYSTEM = new Set([
   "EHOSTDOWN",
   "EHOSTUNREACH",
   "ENETDOWN",
@@ -48,14 +55,13 @@ const OF_ONE_CONNECTION = new Set([
   "ENONET",
   "ENOPROTOOPT",
   "ENOSR",
-  "ENOTCONN",
   "EOPNOTSUPP",
   "EPERM",
-  "EPROTO",
   "EPROTONOSUPPORT",
   "ESOCKTNOSUPPORT",
-  "ETIMEDOUT",
 ]);
+/** So many verdicts without a connection between them are told. */
+const MANY = 100;
 
 export class Listener extends Handle {
   readonly local: Address;
@@ -70,6 +76,8 @@ export class Listener extends Handle {
   readonly #shelf: Shelf = new Shelf(closeGiven);
   readonly #ready: Opened[] = [];
   #accepting = false;
+  /** Verdicts of the system's since the last connection. */
+  #verdicts = 0;
   /** The accept under way keeps no process alive. */
   #unreferenced = false;
   /** A failure that came when no accept was waiting. */
@@ -184,6 +192,7 @@ export class Listener extends Handle {
 
   #arrived(incoming: Opened): void {
     this.#accepting = false;
+    this.#verdicts = 0;
     if (this.closed) return incoming.transport.close();
     const task = this.#waiting.shift();
     if (task === undefined) this.#ready.push(incoming);
@@ -202,13 +211,19 @@ export class Listener extends Handle {
   #failed(cause: unknown): void {
     this.#accepting = false;
     if (this.closed) return;
-    if (OF_ONE_CONNECTION.has(codeOf(cause))) this.lost++;
+    if (this.#isOfOne(codeOf(cause))) this.lost++;
     else {
+      this.#verdicts = 0;
       const task = this.#waiting.shift();
       if (task === undefined) this.#cause = cause;
       else fault(task, this.#translate(cause));
     }
     this.#settle();
+  }
+
+  /** Whether a failure concerns one connection only, and the next is to be tried. */
+  #isOfOne(code: string): boolean {
+    return OF_THE_PEER.has(code) || (OF_THE_SYSTEM.has(code) && ++this.#verdicts < MANY);
   }
 
   #translate(cause: unknown): Error {

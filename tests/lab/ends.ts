@@ -2,7 +2,7 @@
 // position, in every way there is; the other receives them, in every way there is, and compares.
 
 import { socket, task } from "../../mod.ts";
-import { bytesOf } from "../bytes.ts";
+import { bytesOf, inKeptMemory } from "../bytes.ts";
 import type { Random } from "../random.ts";
 
 /** How one direction of one end came out. */
@@ -41,14 +41,17 @@ export async function sendAll(
         const length = Math.min(data.length - at, sizeOf(random));
         return data.subarray(at, at += length);
       };
-      switch (random.integer(0, 4)) {
-        case 0: // a burst
+      switch (random.integer(0, 5)) {
+        case 0: { // a burst
+          const parts = Array.from({ length: random.integer(1, 20) }, next);
+          const given = random.pick([1, 2, Infinity]); // every such part is given up
           await inOrder(
-            Array.from({ length: random.integer(1, 20) }, next),
-            (part) => socket.send(id, part),
-            (sending, part) => done(sending, part.length),
+            parts.map((part, n) => [part, part.length, n % given === 0] as const),
+            ([part, , transfer]) => transfer ? giveUp(id, part, random) : socket.send(id, part),
+            (sending, [, length]) => done(sending, length),
           );
           break;
+        }
         case 1: { // what is cancelled before its turn is never sent
           const part = next();
           const sending = socket.send(id, part);
@@ -62,7 +65,18 @@ export async function sendAll(
           await done(sending, part.length);
           break;
         }
-        case 2: { // as a Web Stream
+        case 2: { // given up, and cancelled before its turn
+          const part = next();
+          const sending = giveUp(id, part, random);
+          const decoy = giveUp(id, part, random);
+          if (task.status(sending) === "Running" && !task.cancel(decoy)) {
+            throw task.error(decoy) ?? new Broken("a send settled before the one in front of it");
+          }
+          task.forget(decoy);
+          await done(sending, part.length);
+          break;
+        }
+        case 3: { // as a Web Stream
           const writer = socket.streams(id).writable.getWriter();
           const part = next();
           await writer.write(part);
@@ -84,6 +98,14 @@ export async function sendAll(
   }
   progress();
   return result;
+}
+
+/** Sends a copy that is given up at the call, often in memory that serves receives afterwards. */
+function giveUp(id: socket.SocketId, part: Uint8Array, random: Random): task.TaskId<number> {
+  const copy = inKeptMemory(part, random);
+  const sending = socket.send(id, copy, { transfer: true });
+  if (copy.buffer.byteLength > 0) throw new Broken("what is given up is not detached");
+  return sending;
 }
 
 function sizeOf(random: Random): number {
@@ -143,6 +165,8 @@ function isText(bytes: Uint8Array): boolean {
 
 class Reader {
   readonly result: Result = { count: 0, ended: false };
+  /** A line without its end has come. */
+  #wasLast = false;
 
   constructor(
     readonly id: socket.SocketId,
@@ -153,7 +177,7 @@ class Reader {
   ) {}
 
   step(): Promise<void> | void {
-    switch (this.random.integer(0, 11)) {
+    switch (this.random.integer(0, 14)) {
       case 0:
         return this.#recvInto();
       case 1:
@@ -176,6 +200,14 @@ class Reader {
         return this.#queued();
       case 10:
         return this.text ? this.#recvLine() : this.#recv();
+      case 11:
+        return this.#ready();
+      case 12:
+        return this.#readyBeside();
+      case 13:
+        return this.#loop();
+      case 14:
+        return this.#leaving();
       default:
         return this.#recv();
     }
@@ -194,7 +226,9 @@ class Reader {
   /** Compares bytes with those that come next. */
   #compare(bytes: Uint8Array): void {
     const { count, ended } = this.result;
-    if (ended && bytes.length > 0) throw new Broken(`bytes after the end, at ${count}`);
+    if ((ended || this.#wasLast) && bytes.length > 0) {
+      throw new Broken(`bytes after the end, at ${count}`);
+    }
     for (let i = 0; i < bytes.length; i++) {
       if (bytes[i] !== this.expected[count + i]) {
         throw new Broken(
@@ -257,9 +291,15 @@ class Reader {
   /** Of bytes that are text: of others a line would not tell what they were. */
   async #recvLine(): Promise<void> {
     const line = await task.await(socket.recvLine(this.id, { max: 1_000_000 }));
-    if (line === null) return this.#got(new Uint8Array(0));
-    const isLast = this.result.count + line.length === this.expected.length;
-    if (line !== "" || !isLast) this.#got(bytesOf(isLast ? line : `${line}\n`));
+    if (line === null) this.#got(new Uint8Array(0));
+    else this.#gotLine(line);
+  }
+
+  /** Only the last line has no end: of everything, or of a stream that was cut. */
+  #gotLine(line: string): void {
+    const hasEnd = line === "" || this.expected[this.result.count + line.length] === NEWLINE;
+    this.#got(bytesOf(hasEnd ? `${line}\n` : line));
+    if (!hasEnd) this.#wasLast = true;
   }
 
   async #several(): Promise<void> {
@@ -291,6 +331,58 @@ class Reader {
     } catch (error) {
       if (!(error instanceof task.TimeoutError)) throw error;
     }
+  }
+
+  /** After a ready the next receive does not wait. */
+  async #ready(): Promise<void> {
+    const { id, random } = this;
+    const options = random.oneIn(2) ? {} : { timeout: random.integer(0, 3), cancel: true };
+    try {
+      await task.await(socket.ready(id), options);
+    } catch (error) {
+      if (error instanceof task.TimeoutError) return;
+      throw error;
+    }
+    const receiving = socket.recv(id, this.#max());
+    if (task.status(receiving) === "Running") throw new Broken("a receive waits after a ready");
+    this.#got(await task.await(receiving));
+  }
+
+  /** Beside receives, which go first. */
+  async #readyBeside(): Promise<void> {
+    const watching = socket.ready(this.id);
+    await this.#recv();
+    if (!task.cancel(watching) && task.error(watching) !== undefined) throw task.error(watching);
+    task.forget(watching);
+  }
+
+  /** A loop that is left after a while. */
+  async #loop(): Promise<void> {
+    let left = this.random.integer(1, 10);
+    if (this.text && this.random.oneIn(2)) {
+      for await (const line of socket.lines(this.id, { max: 1_000_000 })) {
+        this.#gotLine(line);
+        if (--left === 0) return;
+      }
+    } else {
+      for await (const chunk of socket.chunks(this.id, this.#max())) {
+        this.#got(chunk);
+        if (--left === 0) return;
+      }
+    }
+    this.#got(new Uint8Array(0));
+  }
+
+  /** A loop that is left while it waits. */
+  async #leaving(): Promise<void> {
+    const { id, random } = this;
+    const chunks = socket.chunks(id, this.#max());
+    const nexts = Array.from({ length: random.integer(1, 3) }, () => chunks.next());
+    const ends = Promise.all(nexts);
+    ends.catch(() => {}); // it is awaited below
+    if (random.oneIn(2)) await new Promise((resolve) => setTimeout(resolve, random.integer(0, 3)));
+    await chunks.return!();
+    for (const { done, value } of await ends) if (!done) this.#got(value);
   }
 
   #peek(): void {

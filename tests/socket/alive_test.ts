@@ -58,6 +58,14 @@ const LISTENING: Record<string, string> = {
   "hasconnection() found none": `socket.hasconnection(server);`,
 };
 
+/**
+ * Runs a program that is to go on, and gives what it printed. A module that awaits keeps the process
+ * alive itself, whatever it waits for: so the program is a function that nobody awaits.
+ */
+function runOn(source: string): Promise<string> {
+  return run(`(async () => {${source}})();`);
+}
+
 /** Runs a program that is to end by itself, and gives what it printed. */
 async function run(source: string): Promise<string> {
   const url = new URL("../../mod.ts", import.meta.url).href;
@@ -94,11 +102,43 @@ for (const [kind, makePair] of Object.entries(PAIRS)) {
       await Promise.all([a, b].map((id) => task.await(socket.send(id, "x"))));
       await Promise.all(receiving);
       socket.peek(a);
-      const last = task.await(socket.recv(a));
-      setTimeout(() => socket.send(b, "last"), 50);
-      await last;
+      const last = socket.recv(a);
+      socket.peek(a);
+      // Nothing but the recv waits for what this timer does.
+      Deno.unrefTimer(setTimeout(() => task.forget(socket.send(b, "last")), 100));
+      await task.await(last);
       console.log("received");`;
-    assertEquals(await run(source), "received\n");
+    assertEquals(await runOn(source), "received\n");
+  });
+}
+
+/** What a pending `ready` of `a` has beside it: a read that keeps no process alive, or one that peeks. */
+const WATCHED: Record<string, string> = {
+  "joins a read under way": `task.cancel(socket.recv(a)); const id = socket.ready(a);`,
+  "joins a read that a peek began": `socket.peek(a); const id = socket.ready(a);`,
+  "has a peek after it": `const id = socket.ready(a); socket.peek(a);`,
+  "outlives a recv and another ready": `
+    const others = [socket.ready(a), socket.recv(a)];
+    const id = socket.ready(a);
+    others.forEach((other) => task.cancel(other));`,
+};
+
+for (const [kind, makePair] of Object.entries(PAIRS)) {
+  Deno.test(`a process goes on for a ready that ${Object.keys(WATCHED).join(", ")} [${kind}]`, async () => {
+    const each = Object.entries(WATCHED).map(([what, watch]) =>
+      `{
+      ${watch}
+      // Nothing but the ready waits for what this timer does.
+      Deno.unrefTimer(setTimeout(() => task.forget(socket.send(b, "x")), 100));
+      await task.await(id);
+      await task.await(socket.recv(a));
+      console.log("${what}");
+    }`
+    );
+    assertEquals(
+      await runOn(`${makePair}\n${each.join("\n")}`),
+      Object.keys(WATCHED).map((what) => `${what}\n`).join(""),
+    );
   });
 }
 
@@ -134,8 +174,22 @@ Deno.test("a process goes on for an accept that joins one under way", async () =
     worker.unref();
     await task.await(socket.accept(server));
     console.log("accepted");`;
-  assertEquals(await run(source), "accepted\n");
+  assertEquals(await runOn(source), "accepted\n");
 });
+
+for (const call of ["accept", "ready"]) {
+  Deno.test(`a process goes on for ${call}() of a listener that is asked hasconnection()`, async () => {
+    const source = `
+      const server = socket.tcpserver("127.0.0.1", 0);
+      const id = socket.${call}(server);
+      socket.hasconnection(server);
+      const connect = () => socket.tcpconnect(...socket.getlocal(server));
+      Deno.unrefTimer(setTimeout(connect, 100));
+      await task.await(id);
+      console.log("came");`;
+    assertEquals(await runOn(source), "came\n");
+  });
+}
 
 Deno.test("a process goes on for a ready that joins what is under way", async () => {
   const source = `
@@ -165,7 +219,7 @@ Deno.test("a process goes on for a ready that joins what is under way", async ()
     }).spawn().unref();
     await task.await(watching[1]);
     console.log(socket.hasconnection(server));`;
-  assertEquals(await run(source), "ready\ntrue\n");
+  assertEquals(await runOn(source), "ready\ntrue\n");
 });
 
 for (
@@ -198,5 +252,24 @@ Deno.test("a process goes on while a starttls uses a read that a peek began", as
     console.log((await receiving).length);
     task.cancel(socket.recv(a));
     socket.peek(b);`;
-  assertEquals(await run(source), "6\n");
+  assertEquals(await runOn(source), "6\n");
 });
+
+for (const [engine, options] of Object.entries({ "": "", ", engine of node": "peeked" })) {
+  Deno.test(`a process goes on for a starttls beside a recv that was cancelled${engine}`, async () => {
+    const source = `
+      const pair = tls.selfsigned(["localhost"]);
+      const [a, b] = await socket.pair();
+      ${options && "socket.peek(a);"}
+      const upgrading = [
+        socket.starttls(a, { host: "localhost", ca: pair.cert }),
+        socket.starttls(b, { cert: pair.cert, key: pair.key }),
+      ];
+      [a, b].forEach((id) => task.cancel(socket.recv(id)));
+      await task.all(upgrading);
+      console.log("encrypted");
+      // Their reads are nobody's.
+      [a, b].forEach((id) => socket.peek(id));`;
+    assertEquals(await runOn(source), "encrypted\n");
+  });
+}

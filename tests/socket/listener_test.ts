@@ -209,6 +209,52 @@ for (const code of ofOneConnection) {
   });
 }
 
+for (const code of ["EPERM", "ENETDOWN"]) {
+  test(`accept() tells ${code} when the system says it time after time`, async ({ server, dial }) => {
+    await dial(1);
+    const error = Object.assign(new Error("all"), { code });
+    using failing = failAccepts(error, 200);
+    assertEquals(await codeOf(socket.accept(server)), code);
+    assertEquals([failing.calls, listenerRecord(server).dropped], [100, 99]);
+    await task.await(socket.ready(server));
+    assertEquals(await codeOf(socket.accept(server)), code);
+    assertEquals(failing.calls, 200);
+    await task.await(socket.accept(server));
+    // The listener stays usable, and every connection begins the count anew.
+    for (let n = 0; n < 3; n++) {
+      using failing = failAccepts(error, 60);
+      const accepting = socket.accept(server);
+      await dial(1);
+      await task.await(accepting);
+      assertEquals(failing.calls, 60);
+    }
+  });
+}
+
+test("accept() does not fault however many peers go before they are accepted", async (context) => {
+  const { server, dial } = context;
+  using failing = failAccepts(new Deno.errors.ConnectionAborted("gone (os error 103)"), 1000);
+  const accepting = socket.accept(server);
+  await dial(1);
+  await task.await(accepting);
+  assertEquals([failing.calls, listenerRecord(server).dropped], [1000, 1000]);
+});
+
+test("serve() reports what the system says time after time, and goes on", async ({ server, dial }) => {
+  using failing = failAccepts(Object.assign(new Error("all"), { code: "EPERM" }), 150);
+  const { promise: served, resolve } = Promise.withResolvers<void>();
+  const told: string[] = [];
+  const serving = socket.serve(server, () => resolve(), {
+    onError: (error) => void told.push((error as socket.SocketError).code),
+  });
+  const [client] = await dial(1);
+  await served;
+  assertEquals([told, failing.calls], [["EPERM"], 150]);
+  socket.close(client);
+  socket.close(server);
+  await task.await(serving);
+});
+
 test("accept() knows the number of an error that Deno has no name for", async () => {
   if (Deno.build.os !== "linux") return console.log("skipped: the numbers are those of Linux");
   const server = socket.tcpserver("127.0.0.1", 0);

@@ -10,9 +10,10 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { bytesOf, concat } from "../bytes.ts";
+import { bytesOf, concat, inKeptMemory } from "../bytes.ts";
 import type { Random } from "../random.ts";
 import { faultOf, thrownBy, turn } from "../settle.ts";
+import { cancelStep, comesTo, inTheAir, Loop, overNow, type Step, wasLeft } from "./model_loop.ts";
 
 /** What a task came to, by whichever way it was claimed. */
 type Outcome = { value: unknown; error?: undefined } | { value?: undefined; error: Failure };
@@ -27,6 +28,8 @@ interface Pending {
   taken?(result: unknown): Taken;
   /** For a receive that is not content with whatever comes: what it may fault with besides. */
   readonly faults?: readonly string[];
+  /** For a receive of a loop. */
+  readonly step?: Step<unknown>;
   /** For a send: its number. */
   readonly number?: number;
   /** What a send or a shutdown completes with. */
@@ -86,6 +89,9 @@ export class End {
   #sends: Pending[] = [];
   /** Each `ready` that runs: it is beside the order of the receives. */
   #watches: task.TaskId[] = [];
+  /** What `next` can be asked of, and what its results hold. */
+  readonly #loops: [loop: Loop<unknown>, taken: (result: unknown) => Taken, faults: string[]][] =
+    [];
   /** Running tasks of this socket that are not in those lists. */
   readonly #others: Set<number> = new Set();
   /** Writes of Web Streams that have not settled: their tasks have no IDs to know. */
@@ -168,12 +174,90 @@ export class End {
   recvLine(random: Random): void {
     const max = random.pick([5, 100, 100_000]);
     this.#receive(random, socket.recvLine(this.id, { max }), (result) => {
-      if (result === null) return undefined;
-      const line = bytesOf(`${result}\n`);
-      // The last line need not have an end.
-      const { bytesIn, queuedIn } = this.#record;
-      return this.#position + line.length > bytesIn - queuedIn ? line.subarray(0, -1) : line;
+      return result === null ? undefined : this.#line(result);
     }, ["EMSGSIZE"]);
+  }
+
+  /** What a line was before it lost its end. */
+  #line(text: unknown): Uint8Array {
+    const line = bytesOf(`${text}\n`);
+    // The last line need not have an end.
+    const { bytesIn, queuedIn } = this.#record;
+    return this.#position + line.length > bytesIn - queuedIn ? line.subarray(0, -1) : line;
+  }
+
+  /** Asks a loop for the next: one that goes on, one that is over, or a new one. */
+  next(random: Random): void {
+    if (this.#loops.length === 0 || random.oneIn(4)) this.#begin(random);
+    const [loop, taken, faults] = random.pick(this.#loops);
+    const step = loop.next();
+    if (loop.over || this.closed) {
+      assertEquals(step.id, 0, "a loop that is over asks for nothing");
+      this.#unfinished.push(comesTo(step, overNow(loop) ? "done" : "EBADF"));
+      return;
+    }
+    if (this.#receives.length > 0) assert(step.id > 0, "not its turn");
+    this.#receives.push({ id: step.id, step, taken, faults });
+    this.settle();
+  }
+
+  #begin(random: Random): void {
+    const pending = () => this.closed ? [] : this.#record.pending;
+    if (this.#loops.length === 4) this.#loops.shift();
+    const calls = socket.istls(this.id) && random.oneIn(2) ? tls : socket;
+    if (random.oneIn(2)) {
+      const max = random.pick([1, 100, 4096, 100_000]);
+      this.#loops.push([
+        new Loop(calls.chunks(this.id, max), pending),
+        (chunk) => {
+          const { length } = chunk as Uint8Array;
+          assert(length > 0 && length <= max);
+          return chunk as Uint8Array;
+        },
+        [],
+      ]);
+    } else {
+      const max = random.pick([5, 100, 100_000]);
+      this.#loops.push([
+        new Loop(calls.lines(this.id, { max }), pending),
+        (line) => this.#line(line),
+        ["EMSGSIZE"],
+      ]);
+    }
+  }
+
+  /** Leaves a loop. */
+  leave(random: Random): void {
+    if (this.#loops.length === 0) return;
+    const [loop] = random.pick(this.#loops);
+    this.#unfinished.push(loop.leave());
+    const mine = this.#receives.filter(({ step }) => step?.loop === loop);
+    assert(mine.every(({ id }) => task.status(id) !== "Running"), "a next of a loop that was left");
+    this.settle();
+  }
+
+  /**
+   * Whether a `next` has settled and has not told how. Then wait for `landing` and ask again: others
+   * may have settled in the meantime.
+   */
+  get isInTheAir(): boolean {
+    return this.#flying.length > 0;
+  }
+
+  /** A loop that is over has nothing pending; a failure or a cancel ends it a microtask later. */
+  checkLoops(): void {
+    const left = this.#receives.filter(({ id, step }) =>
+      step?.loop.over && task.status(id) === "Running"
+    );
+    assertEquals(left.length, 0, "a next is pending though its loop is over");
+  }
+
+  async landing(): Promise<void> {
+    await Promise.all(this.#flying.map(({ landed }) => landed));
+  }
+
+  get #flying(): Step<unknown>[] {
+    return this.#receives.flatMap(({ step }) => step !== undefined && inTheAir(step) ? [step] : []);
   }
 
   #receive(
@@ -200,6 +284,7 @@ export class End {
     const awaiting = task.await(socket.recv(this.id, 1000), options);
     const outcome: Outcome = await awaiting.then((value) => ({ value }), (error) => ({ error }));
     if (this.closed) return assertEquals(outcome.error?.code, "EBADF");
+    while (this.isInTheAir) await this.landing();
     this.#process(); // those that were called before
     if (outcome.error instanceof task.TimeoutError) return;
     this.#received(
@@ -218,6 +303,7 @@ export class End {
     await reader.cancel().catch(() => {}); // it tells of the failure again
     const outcome: { value?: ReadableStreamReadResult<Uint8Array>; error?: Failure } =
       await reading;
+    while (this.isInTheAir) await this.landing();
     this.#process(); // those that were called before
     if (outcome.error !== undefined) this.#received({ error: outcome.error }, () => undefined);
     else if (outcome.value?.value) {
@@ -269,9 +355,10 @@ export class End {
 
   /** Sends a numbered message. */
   send(random: Random): void {
-    const data = this.#message(random);
-    const { length } = data;
+    const message = this.#message(random);
+    const { length } = message;
     const options = random.oneIn(3) ? { transfer: true } : undefined;
+    const data = options === undefined ? message : inKeptMemory(message, random);
     const id = random.oneIn(2)
       ? socket.send(this.id, data, options)
       : socket.write(this.id, data, options);
@@ -289,22 +376,29 @@ export class End {
     const number = this.sends++;
     if (this.closed || this.broken || this.ending === "yes") {
       this.optional.add(number);
-      const code = faultOf(id);
-      if (this.closed) assertEquals(code, "EBADF");
-      else if (this.broken) assert(BROKEN.includes(code), code);
-      else assertEquals(code, "EPIPE");
+      if (this.closed) assertEquals(faultOf(id), "EBADF");
+      else this.#isRefused(id);
       return;
     }
     if (this.ending === "maybe") {
       this.ending = task.status(id) === "Faulted" ? "yes" : "no";
       if (this.ending === "yes") {
         this.optional.add(number);
-        return assertEquals(faultOf(id), "EPIPE");
+        return this.#isRefused(id);
       }
     }
     this.#sends.push({ id, number, count });
     this.#watch(random, id);
     this.settle();
+  }
+
+  /**
+   * A send after a shutdown, or after a failure: that may have been of one that was cancelled when it had
+   * begun, and so is known only now.
+   */
+  #isRefused(id: task.TaskId): void {
+    const code = faultOf(id);
+    assert((this.broken || this.other.closed ? BROKEN : ["EPIPE"]).includes(code), code);
   }
 
   /** Sends a message as a Web Stream does. */
@@ -347,7 +441,7 @@ export class End {
     const all = [...this.#receives, ...this.#sends];
     if (all.length === 0) return;
     const pending = random.pick(all);
-    this.#cancelled(pending.id);
+    this.#cancelPending(pending);
     if (pending.number !== undefined) this.optional.add(pending.number);
     else if (this.#sends.includes(pending)) this.ending = "maybe";
     const others = (list: Pending[]) => list.filter((one) => one !== pending);
@@ -355,6 +449,13 @@ export class End {
     this.#sends = others(this.#sends);
     if (this.#sends.some((send) => isShutdown(send))) this.ending = "yes";
     this.settle();
+    // Another next of that loop may have what is put back before it is given up, too.
+    if (pending.step !== undefined && !this.isInTheAir) this.unrecv(random);
+  }
+
+  #cancelPending({ id, step }: Pending): void {
+    if (step !== undefined) this.#unfinished.push(cancelStep(step));
+    else this.#cancelled(id);
   }
 
   #cancelled(id: task.TaskId): void {
@@ -405,6 +506,9 @@ export class End {
     while (ends.some((end) => end.#owes)) {
       for (const end of ends) if (end.#receives.length === 0) end.recv(random);
       await turn();
+      while (ends.some((end) => end.isInTheAir)) {
+        await Promise.all(ends.map((end) => end.landing()));
+      }
       ends.forEach((end) => end.settle());
     }
     ends.forEach((end) => end.cancelReceives()); // whose reads may still be under way
@@ -476,8 +580,10 @@ export class End {
   close(): void {
     this.settle();
     socket.close(this.id);
-    for (const { id, number } of [...this.#receives, ...this.#sends]) {
-      if (!this.closed) {
+    for (const { id, number, step } of [...this.#receives, ...this.#sends]) {
+      if (step !== undefined) {
+        this.#unfinished.push(comesTo(step, overNow(step.loop) ? "done" : "ECONNABORTED"));
+      } else if (!this.closed) {
         assertEquals(faultOf(id), "ECONNABORTED");
         this.#ignored.set(id, "ECONNABORTED");
       }
@@ -501,17 +607,19 @@ export class End {
   /** Takes the results that are there, and compares what runs with what should. */
   settle(): void {
     this.#process();
-    if (!this.closed) this.#compare();
+    if (!this.closed && !this.isInTheAir) this.#compare();
   }
 
   /** Takes the results that are there. */
   #process(): void {
     this.#drain();
     if (this.closed) return;
-    this.#receives = this.#settleAll(this.#receives, (pending, outcome) => {
-      this.#received(outcome, pending.taken!, pending.faults);
+    this.#receives = this.#settleAll(this.#receives, (pending) => {
+      if (pending.step !== undefined) return this.#stepped(pending.step, pending);
+      this.#received(this.#claim(pending.id), pending.taken!, pending.faults);
     });
-    this.#sends = this.#settleAll(this.#sends, (pending, { value, error }) => {
+    this.#sends = this.#settleAll(this.#sends, (pending) => {
+      const { value, error } = this.#claim(pending.id);
       if (error === undefined) return assertEquals(value, pending.count);
       const { code = "" } = error;
       assert(this.other.closed && BROKEN_ENDS.includes(code), code);
@@ -554,15 +662,20 @@ export class End {
   }
 
   /** Deals with the settled ones, which come before all that run, and gives the others. */
-  #settleAll(
-    list: Pending[],
-    settled: (pending: Pending, outcome: Outcome) => void,
-  ): Pending[] {
-    const first = list.findIndex(({ id }) => task.status(id) === "Running");
-    const done = first < 0 ? list : list.slice(0, first);
-    for (const pending of done) settled(pending, this.#claim(pending.id));
-    const rest = list.slice(done.length);
-    for (const { id } of rest) assertEquals(task.status(id), "Running", "out of turn");
+  #settleAll(list: Pending[], settled: (pending: Pending) => void): Pending[] {
+    const rest: Pending[] = [];
+    for (const [at, pending] of list.entries()) {
+      const { id, step } = pending;
+      if (step !== undefined) {
+        if (inTheAir(step)) return [...rest, ...list.slice(at)]; // what comes behind has to wait
+        if (wasLeft(step)) continue;
+      }
+      if (step?.came === undefined && task.status(id) === "Running") rest.push(pending);
+      else {
+        assertEquals(rest, [], "out of turn");
+        settled(pending);
+      }
+    }
     return rest;
   }
 
@@ -585,6 +698,17 @@ export class End {
     return taken.status === "Completed"
       ? { value: taken.value }
       : { error: taken.error as Failure };
+  }
+
+  /** What a `next` came to: bytes, or what ends its loop. */
+  #stepped({ came, loop }: Step<unknown>, { taken, faults }: Pending): void {
+    if (came === "done") {
+      loop.over = true;
+      this.#taken(undefined);
+    } else if ("error" in came!) {
+      loop.over = true;
+      this.#received(came, () => undefined, faults);
+    } else this.#taken(taken!(came!.value));
   }
 
   /** What a receive came to. */
@@ -622,7 +746,7 @@ export class End {
   cancelReceives(): void {
     this.settle();
     // The last one first: the cancel of an earlier one may let the next have what was put back.
-    for (const { id } of this.#receives.toReversed()) this.#cancelled(id);
+    for (const pending of this.#receives.toReversed()) this.#cancelPending(pending);
     this.#receives = [];
     for (const id of this.#watches) {
       task.cancel(id);

@@ -21,6 +21,8 @@ const calls: Call[] = [
   [5, "recvExact", (end, random) => end.recvExact(random)],
   [5, "recvUntil", (end, random) => end.recvUntil(random)],
   [5, "recvLine", (end, random) => end.recvLine(random)],
+  [12, "next", (end, random) => end.next(random)],
+  [4, "leave", (end, random) => end.leave(random)],
   [4, "await with cancel", (end, random) => end.impatient(random)],
   [3, "readable", (end, random) => end.readable(random)],
   [10, "peek", (end, random) => end.peek(random)],
@@ -98,7 +100,11 @@ export async function runSequence({ makePair }: Transport, random: Random): Prom
       const [name, call] = random.pick(choices);
       made.push(`${end === ends[0] ? "client" : "peer"} ${name}`);
       await call(end, random);
+      while (ends.some((end) => end.isInTheAir)) {
+        await Promise.all(ends.map((end) => end.landing()));
+      }
       ends.forEach((end) => end.settle());
+      ends.forEach((end) => end.checkLoops());
     }
     made.push("the end");
     await finishSequence(ends, random);
@@ -119,6 +125,7 @@ async function finishSequence(ends: End[], random: Random): Promise<void> {
       for (let n = 0; n < 50 && !end.closed && !end.reset; n++) end.recv(random);
     }
     await turn();
+    while (ends.some((end) => end.isInTheAir)) await Promise.all(ends.map((end) => end.landing()));
     ends.forEach((end) => end.settle());
   }
   ends.forEach((end) => end.cancelReceives());

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { socket, task } from "../../../mod.ts";
+import { takeMemory } from "../../../socket/core/store.ts";
 import { concat, randomBytes, receive, textOf } from "../../bytes.ts";
 import { tcpPair } from "../../pair.ts";
 import { codeOf, faultOf } from "../../settle.ts";
@@ -147,6 +148,27 @@ export function givenTests(test: DuplexTest): void {
     }
     await task.await(sending);
     const seen = await receive(b, 65_536 * parts.length);
+    assert(seen.every((byte) => byte === 1), "another connection's bytes were sent");
+    await task.await(waiting);
+    close();
+  });
+
+  test("what was given up serves no receive before it has been sent", async ({ client, peer }) => {
+    const { client: a, peer: b, close } = await tcpPair();
+    // One send after the other, until the peer, which receives nothing, makes one wait.
+    let waiting: task.TaskId;
+    let total = 0;
+    do {
+      while (takeMemory(65_536) !== undefined); // what was sent lies there
+      waiting = socket.send(client, new Uint8Array(65_536).fill(1), GIVEN);
+      total += 65_536;
+      for (let n = 0; n < 10 && task.status(waiting) === "Running"; n++) await task.sleep(1);
+    } while (task.status(waiting) !== "Running");
+    // These receives would be given its memory, and so write over it.
+    const sending = socket.send(a, new Uint8Array(1_000_000).fill(2));
+    for (let n = 0; n < 1_000_000;) n += (await task.await(socket.recv(b, 65_536))).length;
+    await task.await(sending);
+    const seen = await receive(peer, total);
     assert(seen.every((byte) => byte === 1), "another connection's bytes were sent");
     await task.await(waiting);
     close();

@@ -127,6 +127,17 @@ export function iterateTests(test: DuplexTest): void {
       assertEquals((await assertRejects(loopAndClose, socket.SocketError)).code, "EBADF");
     });
 
+    test(`${name}() leaves no task to be claimed`, async ({ client, peer }) => {
+      socket.unrecv(peer, "x\n");
+      const before = task.list();
+      const iterator = loop(peer);
+      assertEquals((await given(iterator.next()))?.trim(), "x"); // at once
+      const next = iterator.next();
+      await task.await(socket.send(client, "y\n"));
+      assertEquals((await given(next))?.trim(), "y");
+      assertEquals(task.list(), before);
+    });
+
     test(`${name}() gives to a next what came just before return`, async ({ client, peer }) => {
       const iterator = loop(peer);
       const next = iterator.next();
