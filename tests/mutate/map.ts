@@ -2,8 +2,21 @@
 
 import { basename } from "node:path/posix";
 
+/** Files whose tests are fast. */
+export const FILES: string[] = [
+  ...["await", "cancel", "channel", "clock", "combine", "completions", "inspect", "mutex", "select"]
+    .map((name) => `task/${name}.ts`),
+  ...["settings", "settled", "spawn", "take"].map((name) => `task/${name}.ts`),
+  ...["bound", "check", "errors", "fifo", "hub", "ids", "now", "queue", "record"]
+    .map((name) => `task/core/${name}.ts`),
+  ...["sleepers", "sparse", "stack", "table", "unseen", "work"].map((name) =>
+    `task/core/${name}.ts`
+  ),
+  ...["codes", "proxy_header"].map((name) => `socket/core/${name}.ts`),
+];
+
 /** The nearest tests of a file, by its name without `.ts`, where they are not called like the file. */
-const NEAREST: Record<string, string[]> = {
+export const NEAREST: Record<string, string[]> = {
   "task/channel": ["task/channel", "task/select"],
   "task/clock": ["task/clock", "task/after", "task/arguments"],
   "task/combine": ["task/combine", "task/arguments"],
@@ -21,7 +34,6 @@ const NEAREST: Record<string, string[]> = {
     "task/take",
     "task/completions",
   ],
-  "task/core/shelf": ["task/unclaimed"],
   "task/core/sleepers": ["task/clock", "task/cancel", "task/after"],
   "task/core/stack": ["task/stack", "task/combine"],
   "task/core/unseen": ["task/faults"],
