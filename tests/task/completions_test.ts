@@ -190,6 +190,18 @@ Deno.test("delete() leaves a result that is bounded like any other", async () =>
   task.setUnclaimedLimit(LIMIT);
 });
 
+Deno.test("delete() of one task leaves what else waits to the queue", async () => {
+  const queue = task.completions();
+  const [one, two] = [queue.add(await completed(1)), await completed(2)];
+  queue.delete(one);
+  queue.add(two);
+  task.setUnclaimedLimit(0);
+  await completed(3); // dropped, as the first is
+  assertEquals([counts(queue), task.list()], [[1, 0], [two]]);
+  assertEquals(queue.take(), { id: two, status: "Completed", value: 2 });
+  task.setUnclaimedLimit(LIMIT);
+});
+
 Deno.test("add() to a second queue moves a task, watched or waiting", async () => {
   const [first, second] = [task.completions(), task.completions()];
   const { id, resolve } = held();
