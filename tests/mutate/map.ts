@@ -23,7 +23,7 @@ export const NEAREST: Record<string, string[]> = {
   "task/completions": ["task/completions", "task/stack"],
   "task/select": ["task/select", "task/arguments"],
   "task/core/bound": ["task/await", "task/wait", "task/hub", "task/mutex", "task/settled"],
-  "task/core/check": ["task/arguments", "task/after", "task/unclaimed", "socket/arguments"],
+  "task/core/check": ["task/arguments", "task/clock", "task/unclaimed", "socket/arguments"],
   "task/core/errors": ["task/cancel", "task/await", "task/channel", "task/ids", "task/copies"],
   "task/core/fifo": ["task/channel"],
   "task/core/queue": ["task/cancel", "task/channel", "task/completions"],
