@@ -75,7 +75,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/core/failure": ["socket/errors", "socket/connect", "socket/listener"],
   "socket/core/finishing": ["socket/finish"],
   "socket/core/handle": ["socket/listener", "socket/bsd", "socket/errors"],
-  "socket/core/handover": ["socket/relay", "socket/streams"],
+  "socket/core/handover": ["socket/handover", "socket/relay", "socket/streams"],
   "socket/core/ip": ["socket/listener", "socket/connect", "socket/proxy_header"],
   "socket/core/lookup": ["socket/errors", "socket/pair", "socket/bsd", "socket/listener"],
   "socket/core/loops": ["socket/iterate"],
