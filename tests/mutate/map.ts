@@ -70,7 +70,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/core/codes": ["socket/codes", "socket/errors"],
   "socket/core/created": ["socket/bsd", "socket/unix"],
   "socket/core/demands": ["socket/framing"],
-  "socket/core/dial": ["socket/connect", "socket/bsd"],
+  "socket/core/dial": ["socket/dial", "socket/connect", "socket/bsd", "socket/options"],
   "socket/core/error": ["socket/errors"],
   "socket/core/failure": ["socket/errors", "socket/connect", "socket/listener"],
   "socket/core/finishing": ["socket/finish"],
