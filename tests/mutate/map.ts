@@ -64,6 +64,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/address": ["socket/listener", "socket/connect"],
   "socket/inspect": ["socket/listener", "socket/connect", "socket/backpressure"],
   "socket/listen": ["socket/listener", "socket/arguments"],
+  "socket/ready": ["socket/ready", "socket/arguments"],
   "socket/recv": ["socket/arguments", "socket/errors"],
   "socket/send": ["socket/arguments", "socket/errors"],
   "socket/core/check": [

@@ -141,6 +141,18 @@ test("SocketError tells what an ID is that will not do", async () => {
   }
 });
 
+test("errno() is left alone by a close that leaves nobody waiting", async () => {
+  using pair = await tcpPair();
+  const server = socket.tcpserver("127.0.0.1", 0);
+  assertThrows(() => socket.getpeer(0), socket.SocketError);
+  [pair.client, pair.peer, server].forEach(socket.close);
+  assertEquals(socket.errno(), 9);
+  const waiting = socket.tcpserver("127.0.0.1", 0);
+  const ready = socket.ready(waiting);
+  socket.close(waiting);
+  assertEquals([socket.errno(), await codeOf(ready)], [103, "ECONNABORTED"]);
+});
+
 test("errno() is the number of the last failure and success leaves it", async () => {
   assertThrows(() => socket.getpeer(0), socket.SocketError);
   assertEquals([socket.errno(), socket.strerror()], [9, "Bad socket ID"]);
