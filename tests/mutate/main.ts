@@ -7,21 +7,8 @@
 import { parseArgs } from "@std/cli";
 import { ProgressLine } from "../lab/progress.ts";
 import { newSeed, Random } from "../random.ts";
-import { testsOf } from "./map.ts";
+import { FILES, testsOf } from "./map.ts";
 import { apply, type Mutant, mutantsOf } from "./mutants.ts";
-
-/** Files whose tests are fast. */
-const FILES = [
-  ...["await", "cancel", "channel", "clock", "combine", "completions", "inspect", "mutex", "select"]
-    .map((name) => `task/${name}.ts`),
-  ...["settings", "settled", "spawn", "take"].map((name) => `task/${name}.ts`),
-  ...["bound", "check", "errors", "fifo", "hub", "ids", "now", "queue", "record", "shelf"]
-    .map((name) => `task/core/${name}.ts`),
-  ...["sleepers", "sparse", "stack", "table", "unseen", "work"].map((name) =>
-    `task/core/${name}.ts`
-  ),
-  ...["codes", "proxy_header"].map((name) => `socket/core/${name}.ts`),
-];
 
 const args = parseArgs(Deno.args, {
   string: ["share", "seed", "line"],

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FILES, NEAREST, testsOf } from "./map.ts";
 import { apply, mutantsOf } from "./mutants.ts";
 
 const source = `// 1 < 2 is no code
@@ -39,6 +41,18 @@ Deno.test("apply() makes the one change that a mutant is", () => {
     const line = (text: string) => text.split("\n").toSpliced(mutant.line - 1, 1).join("\n");
     assertEquals(line(changed), line(source), "the other lines are as they were");
   }
+});
+
+Deno.test("the map names files and tests that are there", () => {
+  const missing = (path: string) => !existsSync(path);
+  const tests = Object.values(NEAREST).flat().map((test) => `tests/${test}_test.ts`);
+  const names = Object.keys(NEAREST);
+  // A key may leave `core/` out.
+  const files = names.filter((name) =>
+    missing(`${name}.ts`) && missing(`${name.replace("/", "/core/")}.ts`)
+  );
+  assertEquals([files, [...FILES, ...tests].filter(missing)], [[], []]);
+  for (const file of FILES) assert(testsOf(file).length > 1, file);
 });
 
 Deno.test("mutate notices that a change of take() is noticed", async () => {

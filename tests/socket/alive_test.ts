@@ -1,6 +1,7 @@
 // What nobody waits for keeps no process alive; what somebody waits for does.
 
 import { assertEquals } from "@std/assert";
+import { available } from "../tls/openssl.ts";
 
 /** Makes a connection of each kind: `a` and `b` are its ends, `server` is a listener. */
 const PAIRS: Record<string, string> = {
@@ -172,9 +173,36 @@ Deno.test("a process goes on for an accept that joins one under way", async () =
       args: ["-c", "sleep 0.3; exec 3<>/dev/tcp/127.0.0.1/" + port],
     }).spawn();
     worker.unref();
-    await task.await(socket.accept(server));
+    const accepting = socket.accept(server);
+    socket.hasconnection(server); // a look beside it
+    await task.await(accepting);
     console.log("accepted");`;
   assertEquals(await runOn(source), "accepted\n");
+});
+
+Deno.test({
+  name: `a process goes on for an accept of tls that joins one under way${
+    available ? "" : " (skipped: there is no openssl program here)"
+  }`,
+  ignore: !available,
+  fn: async () => {
+    const source = `
+    const server = tls.tcpserver("127.0.0.1", 0);
+    socket.hasconnection(server);
+    task.cancel(socket.accept(server));
+    const [host, port] = socket.getlocal(server);
+    new Deno.Command("bash", {
+      args: ["-c", \`sleep 0.3; (echo over; sleep 0.3) | openssl s_client -quiet -connect \${host}:\${port}\`],
+      stdout: "null",
+      stderr: "null",
+    }).spawn().unref();
+    const accepted = await task.await(socket.accept(server));
+    console.log("accepted");
+    socket.close(server);
+    task.cancel(socket.recv(accepted));
+    console.log(await task.await(socket.recvLine(accepted)));`;
+    assertEquals(await runOn(source), "accepted\nover\n");
+  },
 });
 
 for (const call of ["accept", "ready"]) {
@@ -213,6 +241,7 @@ Deno.test("a process goes on for a ready that joins what is under way", async ()
     const watching = [socket.ready(server), socket.ready(server)];
     socket.hasconnection(server);
     task.cancel(watching[0]);
+    socket.hasconnection(server); // a look beside the other one
     const [, port] = socket.getlocal(server);
     new Deno.Command("bash", {
       args: ["-c", "sleep 0.3; exec 3<>/dev/tcp/127.0.0.1/" + port],

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
@@ -661,13 +661,27 @@ test("listen() takes a backlog of 0 as the smallest", async () => {
 });
 
 test("bind() and connect() fail EAFNOSUPPORT when the address is of another family", () => {
-  const id = create();
-  const error = assertThrows(() => socket.bind(id, "::1", 0), socket.SocketError);
-  assertEquals(error.code, "EAFNOSUPPORT");
-  const connecting = socket.connect(id, "::1", 9);
-  assertEquals((task.error(connecting) as socket.SocketError).code, "EAFNOSUPPORT");
-  task.forget(connecting);
-  socket.close(id);
+  for (const [family, host] of [[AF_INET, "::1"], [AF_INET6, "127.0.0.1"]] as const) {
+    const id = socket.create(family, SOCK_STREAM);
+    const error = assertThrows(() => socket.bind(id, host, 0), socket.SocketError);
+    assertEquals(error.code, "EAFNOSUPPORT");
+    const connecting = socket.connect(id, host, 9);
+    assertEquals((task.error(connecting) as socket.SocketError).code, "EAFNOSUPPORT");
+    task.forget(connecting);
+    socket.close(id);
+  }
+});
+
+test("connect() takes for a path what looks like an address when the family is AF_UNIX", async () => {
+  for (const path of ["192.0.2.1", "2001:db8::1"]) {
+    const id = socket.create(AF_UNIX, SOCK_STREAM);
+    const error = await assertRejects(
+      () => task.await(socket.connect(id, path, 0)),
+      socket.SocketError,
+    );
+    assertEquals([error.code, error.remote], ["ENOENT", [path, 0]]);
+    socket.close(id);
+  }
 });
 
 Deno.test("bind() and connect() throw RangeError for a path with a port", () => {

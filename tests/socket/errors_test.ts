@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
-import { translate } from "../../socket/core/failure.ts";
+import { CodedError, codeOf as codeOfCause, translate } from "../../socket/core/failure.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
 import { codeOf, leavingNothing, turn } from "../settle.ts";
@@ -29,6 +29,61 @@ test("a connection that was reset before Deno could look at it was reset", () =>
   const codeFor = (op: string) => (translate(cause, op, {}) as socket.SocketError).code;
   assertEquals(["connect", "starttls"].map(codeFor), ["ECONNRESET", "ECONNRESET"]);
   assertEquals(codeFor("shutdown"), "ENOTCONN");
+  const unwritten = new Deno.errors.BrokenPipe("Broken pipe (os error 32)");
+  const unwrittenAt = (op: string) => (translate(unwritten, op, {}) as socket.SocketError).code;
+  assertEquals(["connect", "starttls", "send"].map(unwrittenAt), [
+    "ECONNRESET",
+    "ECONNRESET",
+    "EPIPE",
+  ]);
+});
+
+test("every failure has a code, whether Deno gives it one, a class, a text or nothing", () => {
+  const { errors } = Deno;
+  const classes: [new (message: string) => Error, string][] = [
+    [errors.AddrInUse, "EADDRINUSE"],
+    [errors.AddrNotAvailable, "EADDRNOTAVAIL"],
+    [errors.BadResource, "EBADF"],
+    [errors.BrokenPipe, "EPIPE"],
+    [errors.Busy, "EBUSY"],
+    [errors.ConnectionAborted, "ECONNABORTED"],
+    [errors.ConnectionRefused, "ECONNREFUSED"],
+    [errors.ConnectionReset, "ECONNRESET"],
+    [errors.Interrupted, "ECONNABORTED"],
+    [errors.NotConnected, "ENOTCONN"],
+    [errors.NotFound, "ENOENT"],
+    [errors.NotSupported, "EOPNOTSUPP"],
+    [errors.PermissionDenied, "EACCES"],
+    [errors.TimedOut, "ETIMEDOUT"],
+    [errors.UnexpectedEof, "EUNEXPECTEDEOF"],
+    [URIError, "EINVAL"],
+    [Error, "EUNKNOWN"],
+  ];
+  for (const [Class, code] of classes) assertEquals(codeOfCause(new Class("why")), code);
+  assertEquals(codeOfCause(Object.assign(new Error("why"), { code: "ESRCH" })), "ESRCH");
+  assertEquals(codeOfCause(new DOMException("why", "AbortError")), "EUNKNOWN"); // its code is 20
+  assertEquals(codeOfCause("why"), "EUNKNOWN");
+  const lookup = "failed to lookup address information: ";
+  assertEquals(codeOfCause(new Error(`${lookup}Name or service not known`)), "ENOTFOUND");
+  assertEquals(
+    codeOfCause(new Error(`${lookup}Temporary failure in name resolution`)),
+    "EAI_AGAIN",
+  );
+});
+
+test("a failure says what its cause says when no code tells", () => {
+  const of = (cause: unknown) => translate(cause, "recv", {}) as socket.SocketError;
+  const unknown = new Error("the moon is full");
+  assertEquals(
+    [of(unknown).message, of(unknown).cause],
+    ["recv: the moon is full (EUNKNOWN)", unknown],
+  );
+  assertEquals([of("a text").message, of("a text").cause], ["recv: a text (EUNKNOWN)", "a text"]);
+  assertEquals(of(undefined).message, "recv: undefined (EUNKNOWN)");
+  const coded = new CodedError("ESHY", "it does not want to");
+  assertEquals([of(coded).message, of(coded).cause], ["recv: it does not want to (ESHY)", coded]);
+  const origin = new CodedError("ESHY", "it does not want to", { cause: unknown });
+  assertEquals(of(origin).cause, unknown);
 });
 
 test("SocketError takes its parts from what it is made of", () => {
@@ -86,6 +141,18 @@ test("SocketError tells what an ID is that will not do", async () => {
   }
 });
 
+test("errno() is left alone by a close that leaves nobody waiting", async () => {
+  using pair = await tcpPair();
+  const server = socket.tcpserver("127.0.0.1", 0);
+  assertThrows(() => socket.getpeer(0), socket.SocketError);
+  [pair.client, pair.peer, server].forEach(socket.close);
+  assertEquals(socket.errno(), 9);
+  const waiting = socket.tcpserver("127.0.0.1", 0);
+  const ready = socket.ready(waiting);
+  socket.close(waiting);
+  assertEquals([socket.errno(), await codeOf(ready)], [103, "ECONNABORTED"]);
+});
+
 test("errno() is the number of the last failure and success leaves it", async () => {
   assertThrows(() => socket.getpeer(0), socket.SocketError);
   assertEquals([socket.errno(), socket.strerror()], [9, "Bad socket ID"]);
@@ -100,6 +167,12 @@ test("errno() is the number of the last failure and success leaves it", async ()
   assertEquals((task.error(faulted) as socket.SocketError).errno, 32);
   socket.accept(pair.client);
   assertEquals(socket.errno(), 95);
+  const closed = socket.recv(pair.client);
+  socket.close(pair.client);
+  assertEquals(socket.errno(), 103);
+  assertThrows(() => socket.getpeer(0), socket.SocketError);
+  assertEquals((task.error(closed) as socket.SocketError).errno, 103);
+  assertEquals(socket.errno(), 9, "the later failure counts, whichever is looked at");
 });
 
 Deno.test("errno() is 0 at the start", async () => {

@@ -1,11 +1,12 @@
 // connections: a loop over accepts; and what loops do on sockets that are something else.
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { ways } from "../listening.ts";
 import { resettable } from "../reset.ts";
 import { tcpPair } from "../pair.ts";
 import { leavingNothing, turn } from "../settle.ts";
+import { runProgram } from "../subprocess.ts";
 
 const test = (name: string, run: () => Promise<void>) => Deno.test(name, () => leavingNothing(run));
 
@@ -135,4 +136,90 @@ test("a loop's failure names the line of the caller", async () => {
   }
   const error = await callerOfMine().catch((error) => error);
   assertEquals(/callerOfMine/.test(error.stack), true, error.stack);
+});
+
+test("loops give what is short, too, and leave no task, be it there already or yet to come", async () => {
+  using pair = await tcpPair();
+  const before = task.list();
+  const [lines, chunks] = [socket.lines(pair.client), socket.chunks(pair.client)];
+  socket.unrecv(pair.client, "\na\n");
+  assertEquals(await lines.next(), { done: false, value: "" });
+  assertEquals(await lines.next(), { done: false, value: "a" });
+  const later = chunks.next();
+  task.forget(socket.send(pair.peer, "b"));
+  assertEquals(await later, { done: false, value: new TextEncoder().encode("b") });
+  socket.unrecv(pair.client, "c");
+  assertEquals(await chunks.next(), { done: false, value: new TextEncoder().encode("c") });
+  task.forget(socket.shutdown(pair.peer));
+  assertEquals([(await chunks.next()).done, (await lines.next()).done], [true, true]);
+
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const caller = await socket.tcpconnect(...socket.getlocal(server));
+  while (!socket.hasconnection(server)) await turn();
+  const { value } = await socket.connections(server).next();
+  socket.close(server);
+  assertEquals(socket.isopen(value!), true, "the connection is the program's");
+  [caller, value!].forEach(socket.close);
+  assertEquals(task.list(), before);
+});
+
+test("a loop that has failed ends every next that is pending", async () => {
+  using pair = await tcpPair();
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const loops = [
+    socket.chunks(pair.client),
+    socket.lines(pair.peer),
+    socket.connections(server),
+  ];
+  for (const loop of loops) {
+    const before = task.list();
+    const nexts = [loop.next(), loop.next(), loop.next()];
+    const [first] = task.list().filter((id) => !before.includes(id));
+    const failing = nexts[0].catch((error: unknown) => error);
+    task.cancel(first);
+    assertInstanceOf(await failing, task.CancelledError);
+    assertEquals([(await nexts[1]).done, (await nexts[2]).done], [true, true]);
+    const more = [loop.next(), loop.next()];
+    assertEquals([(await more[0]).done, (await more[1]).done], [true, true]);
+    assertEquals(task.list(), before);
+  }
+  socket.close(server);
+});
+
+test("a loop ends the one next that is pending beside one that fails", async () => {
+  using pair = await tcpPair();
+  const loop = socket.chunks(pair.client);
+  const before = task.list();
+  const failing = loop.next().catch((error: unknown) => error);
+  const last = loop.next();
+  task.cancel(task.list().filter((id) => !before.includes(id))[0]);
+  assertInstanceOf(await failing, task.CancelledError);
+  assertEquals((await last).done, true);
+});
+
+Deno.test("a loop keeps nothing of what it has given", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+    const [one, two] = await socket.pair();
+    const chunks = socket.chunks(two);
+    async function next(text: string) {
+      await task.await(socket.send(one, text));
+      return new WeakRef((await chunks.next()).value!);
+    }
+    async function pending(text: string) {
+      const coming = chunks.next();
+      await task.await(socket.send(one, text));
+      return new WeakRef((await coming).value!);
+    }
+    const given = [await next("one"), await pending("two")];
+    await pending("three");
+    await task.sleep(1);
+    (globalThis as any).gc();
+    console.log(given.map((chunk) => chunk.deref()?.length));
+    socket.close(one);
+    socket.close(two);
+    `,
+    ["--allow-net", "--v8-flags=--expose-gc"],
+  );
+  assertEquals([code, stdout, stderr], [0, "[ undefined, undefined ]\n", ""]);
 });

@@ -315,6 +315,7 @@ test("relay() passes no end on when it is cancelled at the moment it comes", asy
   const relaying = socket.relay(one.peer, other.client);
   socket.shutdown(one.client);
   assertEquals(await earlier, true);
+  await turn(); // the relay has seen the end by now
   socket.send(other.client, "still open");
   assertEquals(await recvText(other.peer, 10), "still open");
 });

@@ -1,6 +1,13 @@
 // Completion queues: what comes, in which order, and who else may have it.
 
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import {
   completed,
@@ -13,6 +20,7 @@ import {
   makePair,
   outcome,
   recvText,
+  runProgram,
 } from "./helpers.ts";
 
 leaveNothing();
@@ -190,6 +198,18 @@ Deno.test("delete() leaves a result that is bounded like any other", async () =>
   task.setUnclaimedLimit(LIMIT);
 });
 
+Deno.test("delete() of one task leaves what else waits to the queue", async () => {
+  const queue = task.completions();
+  const [one, two] = [queue.add(await completed(1)), await completed(2)];
+  queue.delete(one);
+  queue.add(two);
+  task.setUnclaimedLimit(0);
+  await completed(3); // dropped, as the first is
+  assertEquals([counts(queue), task.list()], [[1, 0], [two]]);
+  assertEquals(queue.take(), { id: two, status: "Completed", value: 2 });
+  task.setUnclaimedLimit(LIMIT);
+});
+
 Deno.test("add() to a second queue moves a task, watched or waiting", async () => {
   const [first, second] = [task.completions(), task.completions()];
   const { id, resolve } = held();
@@ -333,6 +353,25 @@ Deno.test("wait() rejects when time runs out or the signal aborts, and leaves no
   assertEquals([controller.listeners, other.listeners], [0, 0]);
   await queue.wait({ signal }); // what is there wins
   queue.take();
+});
+
+Deno.test("wait() is remembered by nobody once it was given up", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+    const queue = task.completions();
+    const id = queue.add(task.after(60_000));
+    async function giveUp(count: number): Promise<number> {
+      for (let i = 0; i < count; i++) await queue.wait({ timeout: 0 }).catch(() => {});
+      (globalThis as any).gc();
+      return Deno.memoryUsage().heapUsed;
+    }
+    console.log(-await giveUp(1000) + await giveUp(20_000));
+    task.cancel(id);
+    `,
+    "--v8-flags=--expose-gc",
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertLess(Number(stdout), 4 * 1024 * 1024); // kept, they take more than twice that
 });
 
 Deno.test("onready is called once in a microtask when the queue stops being empty", async () => {

@@ -241,3 +241,31 @@ Deno.test("a fault that nobody sees keeps no program alive", async () => {
   `);
   assertEquals([code, stderr], [0, "The program ends\nUncaught fault in spawn task 1: one\n"]);
 });
+
+Deno.test("a fault that nobody sees is given its own second, by one timer and one listener for all", async () => {
+  const { code, stdout, stderr } = await runProgram(`
+    const { setTimeout: set, addEventListener: add } = globalThis;
+    const delays: number[] = [];
+    globalThis.setTimeout = ((run: () => void, ms: number) => {
+      delays.push(ms);
+      return set(run, ms);
+    }) as typeof set;
+    let listeners = 0;
+    globalThis.addEventListener = (...args: [string, () => void]) => {
+      listeners++;
+      add(...args);
+    };
+    const told = Promise.withResolvers<void>();
+    task.setFaultHandler((error) => error === 3 && told.resolve());
+    for (const error of [1, 2, 3]) {
+      task.spawn(() => { throw error; });
+      await task.sleep(50);
+    }
+    const alive = set(() => {}, 60_000);
+    await told.promise;
+    clearTimeout(alive);
+    const timers = delays.filter((ms) => ms !== 50);
+    console.log(timers.every((ms) => ms > 0 && ms <= 1000), listeners);
+  `);
+  assertEquals([code, stdout, stderr], [0, "true 1\n", ""]);
+});

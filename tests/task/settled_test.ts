@@ -136,6 +136,23 @@ Deno.test("settled() rejects and leaves the tasks when time runs out or the sign
   dropAll();
 });
 
+Deno.test("settled() waits no longer for the others when it is over", async () => {
+  const reports: unknown[] = [];
+  task.setFaultHandler((error) => reports.push(error));
+  const [one, two, three] = [held(), held(), held()];
+  await assertRejects(() => task.settled([one.id], { timeout: 0 }), task.TimeoutError);
+  const waiting = task.settled([two.id, three.id]);
+  two.resolve(2);
+  assertEquals(await waiting, [two.id]);
+  task.setUnclaimedLimit(0); // which reports at once what nobody waits for
+  one.reject("one");
+  three.reject("three");
+  await drain();
+  assertEquals(reports, ["one", "three"]);
+  task.setUnclaimedLimit(LIMIT);
+  task.setFaultHandler(null);
+});
+
 Deno.test("settled() is a look at a fault: it is not reported", async () => {
   const reports: unknown[] = [];
   task.setFaultHandler((error) => reports.push(error));

@@ -206,8 +206,9 @@ Deno.test("error() and take() name who looked first", async () => {
   const error = looks();
   assertNames(error, "looks");
   assertNames(takes(), "takes");
+  const { stack } = error as Error;
   const again = await assertRejects(() => task.await(one)) as Error;
-  assertEquals([again === error, again.stack], [true, (error as Error).stack]);
+  assertEquals([again === error, again.stack], [true, stack]);
 });
 
 Deno.test("an error that cannot be changed is given as it is", async () => {

@@ -241,3 +241,31 @@ Deno.test("a million tasks, 100,000 sends and a busy channel run in flat memory 
   assertLess(sent - before, MARGIN);
   assertLess(passed - before, MARGIN);
 });
+
+Deno.test("a task that has settled and that nobody claims holds nothing of what it was to do", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+    const [one, two] = await socket.pair();
+    function begin() {
+      const first = new Uint8Array(100);
+      const second = new Uint8Array(200);
+      const buffer = new Uint8Array(300);
+      socket.recvInto(two, buffer);
+      socket.send(one, first);
+      socket.send(one, second); // which waits behind the first
+      return [first, second, buffer].map((array) => new WeakRef(array));
+    }
+    const arrays = begin();
+    await task.wait();
+    // What is sent and received now takes the place of those in what is under way.
+    await task.all([socket.recvUntil(two, "y"), socket.send(one, "x"), socket.send(one, "y")]);
+    await task.sleep(10);
+    (globalThis as any).gc();
+    console.log(task.list().length, arrays.map((array) => array.deref()?.length));
+    socket.close(one);
+    socket.close(two);
+    `,
+    "--v8-flags=--expose-gc",
+  );
+  assertEquals([code, stdout, stderr], [0, "3 [ undefined, undefined, undefined ]\n", ""]);
+});

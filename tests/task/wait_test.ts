@@ -1,6 +1,6 @@
 // `task.wait`: until no task is Running.
 
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import {
   completed,
@@ -10,6 +10,7 @@ import {
   held,
   leaveNothing,
   outcome,
+  runProgram,
 } from "./helpers.ts";
 
 leaveNothing();
@@ -126,4 +127,39 @@ Deno.test("wait() waits for socket tasks when they are pending", async () => {
   await drain();
   assertEquals(waiting.state, "fulfilled");
   task.forget(accepting);
+});
+
+Deno.test("wait() is remembered by nobody once it is over", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+    function heap(): number {
+      (globalThis as any).gc();
+      return Deno.memoryUsage().heapUsed;
+    }
+    async function giveUp(count: number) {
+      for (let i = 0; i < count; i++) await task.wait({ timeout: 0 }).catch(() => {});
+    }
+    async function resolve(count: number) {
+      const id = task.spawn(() => {});
+      const waits = Array.from({ length: count }, () => task.wait());
+      await Promise.all(waits);
+      task.forget(id);
+    }
+    const running = task.after(60_000);
+    await giveUp(1000);
+    const before = heap();
+    await giveUp(20_000);
+    const givenUp = heap();
+    task.cancel(running);
+    task.forget(running);
+    for (let i = 0; i < 10; i++) await resolve(5000);
+    console.log(JSON.stringify({ before, givenUp, resolved: heap() }));
+    `,
+    "--v8-flags=--expose-gc",
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const { before, givenUp, resolved } = JSON.parse(stdout);
+  const MARGIN = 4 * 1024 * 1024; // kept, they take more than twice that
+  assertLess(givenUp - before, MARGIN);
+  assertLess(resolved - before, MARGIN);
 });
