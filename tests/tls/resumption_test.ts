@@ -249,7 +249,7 @@ function handshake(
 }
 
 Deno.test("Verified lets in what it has verified itself, and nothing else", () => {
-  const verified = new Verified();
+  const verified = new Verified([]);
   const code = (...args: Parameters<typeof handshake>) =>
     verified.objection(handshake(...args))?.code;
   assertEquals(code("A", { reused: true }), "CERT_REJECTED");
@@ -263,7 +263,7 @@ Deno.test("Verified lets in what it has verified itself, and nothing else", () =
 });
 
 Deno.test("Verified asks for the date each time", () => {
-  const verified = new Verified();
+  const verified = new Verified([]);
   const at = (days: number, reused: boolean) =>
     verified.objection(handshake("A", { reused }), inDays(days).getTime())?.code;
   assertEquals(at(0, false), undefined);
@@ -275,7 +275,7 @@ Deno.test("Verified asks for the date each time", () => {
 });
 
 Deno.test("Verified forgets the certificate that was seen longest ago when there are too many", () => {
-  const verified = new Verified(3);
+  const verified = new Verified([], 3);
   for (const name of ["A", "B", "C"]) verified.objection(handshake(name));
   verified.objection(handshake("A", { reused: true }));
   verified.objection(handshake("D"));

@@ -28,6 +28,7 @@ import { isTcp, NativeSource, secureNatively } from "./native.ts";
 import { NodeTransport, type Preface } from "./node.ts";
 import { NodeSource, upgrader } from "./node_server.ts";
 import type { ClientPlan, ServerPlan } from "./plan.ts";
+import { serverObjection } from "./chain.ts";
 import { guarded, type Secured } from "./secured.ts";
 
 /**
@@ -52,8 +53,9 @@ export async function secureClient(
       ALPNProtocols: plan.alpn,
       secureContext: clientContext(plan),
       rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+      checkServerIdentity: (_host, peer) =>
+        serverObjection(peer, plan.ca, plan.ignoreHostname ? undefined : host),
     };
-    if (plan.ignoreHostname) options.checkServerIdentity = () => undefined;
     transport = NodeTransport.client(carrier, options, preface);
   } catch (cause) {
     carrier.close();

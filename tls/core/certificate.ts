@@ -121,38 +121,92 @@ function certificates(name: string, pem: string): Uint8Array<ArrayBuffer>[] {
  */
 export function readCertificate(bytes: Uint8Array, name = "cert"): CertificateFacts {
   try {
-    const [certificate] = elements(bytes);
-    const fields = inside(inside(certificate, Tag.sequence)[0], Tag.sequence);
-    if (fields[0]?.tag === context(0, true)) fields.shift(); // the version; version 1 has none
-    const [_serial, _algorithm, _issuer, validity, subject, _publicKey, ...optional] = fields;
-    const [notBefore, notAfter] = inside(validity, Tag.sequence);
-    if (!notBefore || !notAfter) throw broken();
-    const extensions = optional.find(({ tag }) => tag === context(3, true));
-    return {
-      names: (alternativeNames(extensions) ?? commonNames(subject)).map((name) =>
-        name.toLowerCase()
-      ),
-      notBefore: readTime(notBefore),
-      notAfter: readTime(notAfter),
-    };
+    const { notBefore, notAfter, subject, extensions } = openCertificate(bytes);
+    const alternative = alternativeNames(extensions);
+    const names = alternative?.map(({ name }) => name) ?? commonNames(subject);
+    return { names: names.map((name) => name.toLowerCase()), notBefore, notAfter };
   } catch (cause) {
     throw cause instanceof TlsError ? garbled(name, "certificate", cause) : cause;
   }
 }
 
+/** The parts of a certificate. */
+export interface CertificateParts {
+  /** What is signed, how, and the signature. */
+  readonly signed: Element;
+  readonly algorithm: Element;
+  readonly signature: Element;
+  /** 1 to 3. */
+  readonly version: number;
+  readonly issuer: Element;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly subject: Element;
+  readonly publicKey: Element;
+  /** By the bytes of their IDs, joined by commas. */
+  readonly extensions: ReadonlyMap<string, Element>;
+}
+
+/** Takes a DER certificate apart. */
+export function openCertificate(bytes: Uint8Array): CertificateParts {
+  const [signed, algorithm, signature] = inside(elements(bytes)[0], Tag.sequence);
+  const fields = inside(signed, Tag.sequence);
+  let version = 1; // which has no such field
+  if (fields[0]?.tag === context(0, true)) {
+    const [number] = inside(fields.shift(), context(0, true));
+    version = (number?.value[0] ?? 0) + 1;
+  }
+  const [_serial, _algorithm, issuer, validity, subject, publicKey, ...optional] = fields;
+  const [notBefore, notAfter] = inside(validity, Tag.sequence);
+  if (!signature || !publicKey || !notBefore || !notAfter) throw broken();
+  return {
+    signed,
+    algorithm,
+    signature,
+    version,
+    issuer,
+    notBefore: readTime(notBefore),
+    notAfter: readTime(notAfter),
+    subject,
+    publicKey,
+    extensions: readExtensions(optional.find(({ tag }) => tag === context(3, true))),
+  };
+}
+
+function readExtensions(list: Element | undefined): Map<string, Element> {
+  const found: Map<string, Element> = new Map();
+  if (list === undefined) return found;
+  for (const extension of inside(inside(list, context(3, true))[0], Tag.sequence)) {
+    const parts = inside(extension, Tag.sequence);
+    const id = parts[0]?.value.join() ?? "";
+    // Whoever reads the first of two would see another certificate than who reads the last.
+    if (found.has(id)) throw broken();
+    found.set(id, parts.at(-1)!); // after the optional "critical"
+  }
+  return found;
+}
+
 const SUBJECT_ALT_NAME = "85,29,17"; // 2.5.29.17
 const COMMON_NAME = "85,4,3"; // 2.5.4.3
 
-function alternativeNames(extensions: Element | undefined): string[] | undefined {
-  if (!extensions) return undefined;
-  for (const extension of inside(inside(extensions, context(3, true))[0], Tag.sequence)) {
-    const parts = inside(extension, Tag.sequence);
-    if (parts[0]?.value.join() !== SUBJECT_ALT_NAME) continue;
-    const value = parts.at(-1)!.value; // after the optional "critical"
-    return inside(elements(value)[0], Tag.sequence).flatMap(({ tag, value }) =>
-      tag === context(2) ? [text(value)] : tag === context(7) ? formatIp(value) ?? [] : []
-    );
-  }
+/** A DNS name, or an IP address as text. */
+export interface AlternativeName {
+  readonly name: string;
+  readonly isIp: boolean;
+}
+
+/** What a certificate is for; `undefined` without the extension that says so. */
+export function alternativeNames(
+  extensions: CertificateParts["extensions"],
+): AlternativeName[] | undefined {
+  const extension = extensions.get(SUBJECT_ALT_NAME);
+  if (extension === undefined) return undefined;
+  const names = inside(elements(extension.value)[0], Tag.sequence);
+  return names.flatMap(({ tag, value }): AlternativeName[] => {
+    if (tag === context(2)) return [{ name: text(value), isIp: false }];
+    const ip = tag === context(7) ? formatIp(value) : undefined;
+    return ip === undefined ? [] : [{ name: ip, isIp: true }];
+  });
 }
 
 function commonNames(subject: Element): string[] {

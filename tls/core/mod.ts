@@ -8,6 +8,7 @@
 // Options and certificates.
 import "./plan.ts"; // options that were checked
 import "./certificate.ts";
+import "./chain.ts"; // who vouches for them
 import "./x509.ts"; // certificates of one's own making
 import "./der.ts";
 import "./pem.ts";

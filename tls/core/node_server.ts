@@ -139,7 +139,7 @@ export class NodeSource implements TlsSource {
   readonly #proxied: boolean;
 
   constructor(place: Place, plan: ServerPlan, pairs: readonly CheckedPair[]) {
-    this.#server = new NodeServer(plan, pairs, new Verified());
+    this.#server = new NodeServer(plan, pairs, new Verified(plan.clientCa ?? []));
     this.#proxied = place.proxyProtocol;
     const { acceptor, local } = listenOn("listen", { ...place, reusePort: false });
     this.#acceptor = acceptor;
@@ -199,7 +199,7 @@ const verifiedBy: Map<string, Verified> = new Map();
 export function upgrader(plan: ServerPlan): NodeServer {
   const { pairs, alpn, clientCa } = plan;
   const trust = JSON.stringify(clientCa?.toSorted() ?? null);
-  const verified = remembered(verifiedBy, trust, () => new Verified());
+  const verified = remembered(verifiedBy, trust, () => new Verified(clientCa ?? []));
   const key = JSON.stringify([pairs.map(({ cert, key }) => [cert, key]), alpn, trust]);
   return remembered(upgraders, key, () => new NodeServer(plan, pairs, verified));
 }

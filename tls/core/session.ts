@@ -1,4 +1,6 @@
 /** What is known of an encrypted connection. */
+import { alternativeNames, openCertificate } from "./certificate.ts";
+import { TlsError } from "./codes.ts";
 import type { PeerCertificate, TlsInfo } from "./types.ts";
 import type { Session } from "../../socket/core/transport.ts";
 import type { DetailedPeerCertificate, PeerCertificate as NodeCertificate } from "node:tls";
@@ -16,13 +18,23 @@ export function describe(
   return {
     subject: nameOf(certificate.subject),
     issuer: nameOf(certificate.issuer),
-    names: certificate.subjectaltname?.split(", ").map((name) => name.replace(/^[^:]*:/, "")) ?? [],
+    names: namesIn(certificate.raw),
     validFrom: new Date(certificate.valid_from),
     validTo: new Date(certificate.valid_to),
     serialNumber: certificate.serialNumber,
     fingerprint256: certificate.fingerprint256,
     raw: new Uint8Array(certificate.raw),
   };
+}
+
+/** From the bytes: in Node's text of them one name can forge another. */
+function namesIn(bytes: Uint8Array): string[] {
+  try {
+    return (alternativeNames(openCertificate(bytes).extensions) ?? []).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof TlsError) return []; // it cannot be read, so it is valid for nobody
+    throw error;
+  }
 }
 
 function nameOf(party: { CN?: string | string[] } | undefined): string {

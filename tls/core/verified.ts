@@ -10,6 +10,7 @@
  * begins a session anew.
  */
 import type { TLSSocket } from "node:tls";
+import { clientObjection } from "./chain.ts";
 import { TlsError } from "./codes.ts";
 
 /** How many certificates are remembered: some 250 bytes each. */
@@ -18,9 +19,12 @@ const LIMIT = 10_000;
 export class Verified {
   /** Until when each is valid; the one that was seen longest ago first. */
   readonly #known: Map<string, number> = new Map();
+  readonly #ca: readonly string[];
   readonly #limit: number;
 
-  constructor(limit: number = LIMIT) {
+  /** @param ca The authorities that are trusted, PEM; if there is none, those that Deno was told of. */
+  constructor(ca: readonly string[], limit: number = LIMIT) {
+    this.#ca = ca;
     this.#limit = limit;
   }
 
@@ -47,6 +51,9 @@ export class Verified {
       if (!socket.authorized || socket.authorizationError) {
         return new TlsError("CERT_REJECTED", "client certificate refused");
       }
+      const peer = this.#ca.length > 0 ? socket.getPeerCertificate(true) : undefined;
+      const objection = peer && clientObjection(peer, this.#ca, now);
+      if (objection !== undefined) return objection;
       until = Date.parse(valid_to);
     } else if (until === undefined) {
       return new TlsError(
