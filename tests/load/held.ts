@@ -2,6 +2,7 @@
 
 import { memoryUsage } from "node:process";
 import { task } from "../../mod.ts";
+import { canCount, openDescriptors } from "../descriptors.ts";
 import { type Counter, type Holdings, surplus } from "../lab/soak/holdings.ts";
 
 /** What is held at one moment, and the memory that the system has given, in bytes. */
@@ -14,9 +15,16 @@ export function heldNow(counter: Counter): Held {
   return { ...counter.take(), rss: memoryUsage().rss };
 }
 
+/** How long it may take until everything is given back, in milliseconds. */
+const PATIENCE = 60_000;
+
 /** What is held once nothing goes on: last words and the system's part take a while. */
 export async function heldAtRest(counter: Counter, before: Held): Promise<Held> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + PATIENCE;
+  // First what can be counted without collecting garbage, which would hold up what is going on.
+  while (canCount && openDescriptors() > before.descriptors && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   for (;;) {
     task.list().forEach((id) => task.status(id) !== "Running" && task.forget(id));
     const held = heldNow(counter);
