@@ -328,6 +328,28 @@ test("strerror() throws when n is wrong", () => {
   refuses([call], [...FRACTIONS, -1, 2 ** 31], RangeError);
 });
 
+Deno.test("connect() takes the first port and the last", () =>
+  leavingNothing(async () => {
+    for (const port of [1, 65535]) {
+      const id = socket.connect("127.0.0.1", port);
+      task.cancel(id);
+      task.forget(id);
+    }
+    const id = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+    for (const wrong of ["0", null]) {
+      assertThrows(() => socket.connect(id, "path", wrong as never), TypeError, '"port"');
+    }
+    socket.close(id);
+    await task.wait();
+  }));
+
+test("recvUntil() says which kind of delimiter was empty", ({ client }) => {
+  for (const [empty, shown] of [["", '""'], [new Uint8Array(0), "an empty Uint8Array"]] as const) {
+    const error = assertThrows(() => socket.recvUntil(client, empty), RangeError);
+    assert(error.message.endsWith(`current value is ${shown}`), error.message);
+  }
+});
+
 Deno.test("send() and recvInto() take views of any kind of memory", () =>
   leavingNothing(async () => {
     using pair = await tcpPair();

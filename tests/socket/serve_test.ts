@@ -1063,3 +1063,44 @@ test("serve() faults when the socket is no listener", async (server) => {
   socket.close(server);
   assertEquals(faultOf(socket.serve(server, handler)), "EBADF");
 });
+
+test("serve() says nothing of any failure of a handler's connection that is the network's doing", async (server) => {
+  const network = [
+    "ECONNRESET",
+    "EUNEXPECTEDEOF",
+    "ETIMEDOUT",
+    "EHOSTDOWN",
+    "EHOSTUNREACH",
+    "ENETDOWN",
+    "ENETRESET",
+    "ENETUNREACH",
+    "ENONET",
+    "ECONNABORTED", // of a connection that was closed under its handler
+  ];
+  const either = ["ENOTCONN", "EPIPE", "EPROTO"];
+  const program = ["EBADF", "EMSGSIZE", "EBUSY", "EINVAL"];
+  // Those of both sides are the network's if the system has said so.
+  const thrown: [code: string, cause?: Error][] = [
+    ...network.map((code): [string] => [code]),
+    ...either.map((code): [string, Error] => [code, new Error("the system's")]),
+    ...either.map((code): [string] => [code]),
+    ...program.map((code): [string, Error] => [code, new Error("the system's")]),
+  ];
+  const left = [...thrown];
+  const reports = await reported(async () => {
+    const serving = socket.serve(server, (id) => {
+      const [code, cause] = left.shift()!;
+      throw new socket.SocketError(code, "recv", { socket: id, cause });
+    });
+    for (const _ of thrown) {
+      const client = await dial(server);
+      await gone(client);
+      socket.close(client);
+    }
+    task.cancel(serving);
+    task.forget(serving);
+    await task.wait();
+  });
+  const codes = reports.map(([error]) => (error as socket.SocketError).code);
+  assertEquals(codes, [...either, ...program]);
+});
