@@ -14,7 +14,7 @@ import * as verbs from "./core/verbs.ts";
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
  * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something: the listener stays
  * usable. A connection whose task is forgotten, or still unclaimed and unused when the listener is
- * closed, is closed; so is one whose task waits in a `CompletionQueue`.
+ * closed, is closed; so is one whose task waits in a `CompletionQueue`. `task.forget` says what a use is.
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.
