@@ -86,6 +86,8 @@ export function getside(id: SocketId): Side {
 
 function connection(op: string, id: SocketId): Stream {
   const handle = handles.get(id);
-  if (handle instanceof Listener) throw handle.fail("ENOTCONN", op);
+  if (handle instanceof Listener) {
+    throw handle.fail("ENOTCONN", op, `${id} is a listener, not a connection`);
+  }
   return getStream(op, id);
 }
