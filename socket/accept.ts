@@ -14,7 +14,7 @@ import * as verbs from "./core/verbs.ts";
  * `ENFILE`, `ENOBUFS`, `ENOMEM` when the system is short of something, `EPERM` and the like when it
  * has refused a hundred times in a row: the listener stays usable. A connection whose task is
  * forgotten, or still unclaimed and unused when the listener is closed, is closed; so is one whose
- * task waits in a `CompletionQueue`.
+ * task waits in a `CompletionQueue`. `task.forget` says what a use is.
  *
  * @param server A listener.
  * @returns The task; its result is the connected socket.

@@ -15,8 +15,8 @@ import { openTcp } from "./core/tcp.ts";
 /** How to connect. */
 export interface ConnectOptions {
   /**
-   * The longest that connecting may take, in milliseconds; up to 0 fails at once. `Infinity` leaves
-   * it to the system, which gives up after minutes.
+   * The longest that connecting may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 fails at once.
+   * `Infinity` leaves it to the system, which gives up after minutes.
    *
    * @default {30_000}
    */

@@ -81,7 +81,8 @@ export function recvUntil(
 }
 
 /**
- * Receives a line of text, as UTF-8. The last one need not end with a line end.
+ * Receives a line of text, as UTF-8. The last one need not end with a line end. What is no UTF-8 becomes
+ * U+FFFD, and a byte order mark stays: for bytes as they are take {@linkcode recvUntil}.
  *
  * Cancel safety: loses nothing. What has come stays for the next receive. Limit its time with
  * `task.await(id, { timeout, cancel: true })`.

@@ -36,8 +36,9 @@ export interface ListenOptions {
    */
   proxyProtocol?: boolean;
   /**
-   * How long the PROXY header may take, in milliseconds; without `proxyProtocol` there is nothing to
-   * wait for. Of more than 1,000 that wait, the one that has waited longest is dropped.
+   * How long the PROXY header may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves no time and drops
+   * clients whose header has not come yet, `Infinity` sets no limit. Without `proxyProtocol` there is nothing
+   * to wait for. Of more than 1,000 that wait, the one that has waited longest is dropped.
    *
    * @default {10_000}
    */

@@ -26,6 +26,7 @@
  * | `shutdown` | `ENOTCONN` | `EOPNOTSUPP` | -> sending side shut down | nothing more | -> both ended | `EPIPE`, `ENOTCONN` | `EBADF` |
  * | `finish` | `ENOTCONN` | `EOPNOTSUPP` | -> closed | -> closed | -> closed | -> closed, with the failure | `EBADF` |
  * | `relay`, `streams` | `ENOTCONN` | `EOPNOTSUPP` | as their receives and sends | the same | the same | the same | `EBADF` |
+ * | `starttls` | `ENOTCONN` | `EOPNOTSUPP` | -> encrypted | `EPIPE` | -> closed, with the failure | -> closed, with the failure | `EBADF` |
  * | `getpeer`, `getside` | `ENOTCONN` | `ENOTCONN` | yes | yes | yes | yes | `EBADF` |
  * | `getlocal` | yes | yes | yes | yes | yes | yes | `EBADF` |
  * | `close` | -> closed | -> closed | -> closed | -> closed | -> closed | -> closed | nothing |

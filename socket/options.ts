@@ -137,7 +137,8 @@ function setCreated(socket: Unbound, name: Name, on: boolean): SocketError | und
 function setConnected(stream: Stream, name: Name, on: boolean): SocketError | undefined {
   const { transport } = stream;
   if ((name !== "noDelay" && name !== "keepAlive") || !isPlainTcp(stream)) {
-    return stream.fail("ENOPROTOOPT", "setsockopt", "Deno cannot set this on the connection");
+    const text = `Deno cannot set this on the connection: ${possible(stream)}`;
+    return stream.fail("ENOPROTOOPT", "setsockopt", text);
   }
   if (name === "noDelay") (transport as Deno.TcpConn).setNoDelay(on);
   else (transport as Deno.TcpConn).setKeepAlive(on);
@@ -149,7 +150,8 @@ function setListening(listener: Listener, name: Name, on: boolean): SocketError 
   if (name === "reusePort") {
     return listener.fail("EINVAL", "setsockopt", "set SO_REUSEPORT before listen");
   }
-  return listener.fail("ENOPROTOOPT", "setsockopt", "Deno cannot set this on a listener");
+  const text = `Deno cannot set this on a listener: ${possible(listener)}`;
+  return listener.fail("ENOPROTOOPT", "setsockopt", text);
 }
 
 /** Whether it is a created Unix socket, which has nothing of this. */
@@ -162,6 +164,19 @@ function isPlainTcp(stream: Stream): boolean {
 }
 
 function refusal(handle: Handle, op: string, level: number, option: number): SocketError {
-  const text = `Deno cannot do level ${level}, option ${option} here`;
+  const text = `Deno cannot do level ${level}, option ${option} here: ${possible(handle)}`;
   return (handle as Stream | Listener | Unbound).fail("ENOPROTOOPT", op, text);
+}
+
+/** Which options a socket has. */
+function possible(handle: Handle): string {
+  if (handle instanceof Listener) return "a listener has SO_REUSEADDR alone, which is on";
+  if (handle instanceof Unbound) {
+    return handle.family === AF_UNIX
+      ? "a created Unix socket has SO_REUSEADDR alone"
+      : "a created socket has SO_REUSEADDR, SO_REUSEPORT, SO_KEEPALIVE and TCP_NODELAY";
+  }
+  return isPlainTcp(handle as Stream)
+    ? "a connection has SO_KEEPALIVE and TCP_NODELAY"
+    : "a connection over TLS or a Unix socket has none";
 }

@@ -54,7 +54,7 @@ import { capture, givenUp, rejection } from "./core/stack.ts";
  *     ends.set(done.id, done.value);
  *   }
  * }
- * assertEquals([...ends.keys()].toSorted(), [connecting, accepting]);
+ * assertEquals([...ends.keys()].toSorted((a, b) => a - b), [connecting, accepting]);
  * for (const id of ends.values()) socket.close(id as number);
  * socket.close(server);
  * ```

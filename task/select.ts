@@ -2,7 +2,7 @@ import { CLOSED, forSelect, type Taker } from "./core/channel.ts";
 import { Bound, checkWaitOptions } from "./core/bound.ts";
 import type { TaskId, WaitOptions } from "./core/types.ts";
 import { Channel } from "./channel.ts";
-import { checkId, wrongEmpty, wrongType } from "./core/check.ts";
+import { wrongEmpty, wrongType } from "./core/check.ts";
 import { UnknownTaskError } from "./core/errors.ts";
 import { markSeen } from "./core/unseen.ts";
 import type { Queue } from "./core/queue.ts";
@@ -90,7 +90,9 @@ function resolveSources(sources: readonly Source[]): Found[] | UnknownTaskError 
       found.push(source);
       continue;
     }
-    checkId("sources", source);
+    if (!Number.isInteger(source)) {
+      throw wrongType("sources", "an integer ID or a channel", source);
+    }
     const task = find(source);
     if (task === undefined) missing ??= new UnknownTaskError(source);
     else found.push(task);

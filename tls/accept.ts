@@ -9,6 +9,9 @@ import * as verbs from "../socket/core/verbs.ts";
  * listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no other. It is
  * dropped, and counted in `inspect`.
  *
+ * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection; until
+ * then clients wait. So call `accept` before you await a connect to a listener of your own.
+ *
  * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. Limit its
  * time with `task.await(id, { timeout, cancel: true })`.
  *

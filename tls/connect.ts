@@ -13,11 +13,16 @@ import type { TlsClientOptions } from "./core/types.ts";
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.
  *
+ * A server that refuses this client's certificate says so only afterwards, over TLS 1.3: the first receive
+ * faults, `ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED` if none was given, `EUNEXPECTEDEOF` or another
+ * `ERR_SSL_..._ALERT_...` if the server does not trust the one that was.
+ *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
- * @param sni The name to ask the server for, which its certificate must be for; `""` means `host`.
- * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000),
- * `signal`, `unsafelyIgnoreHostname`.
+ * @param sni The name to ask the server for, which its certificate must be for. Default: `""`, which means
+ * `host`.
+ * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000), `signal`,
+ * `unsafelyIgnoreHostname` (default: `false`). Default: none of them.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
  * `UNABLE_TO_GET_ISSUER_CERT` ...; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
@@ -61,8 +66,8 @@ export function tcpconnect(
  *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
- * @param sni The name to ask the server for; `""` means `host`.
- * @param options As for `tcpconnect`.
+ * @param sni The name to ask the server for. Default: `""`, which means `host`.
+ * @param options As for `tcpconnect`. Default: none of them.
  * @returns The task; its result is the socket.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If an argument or option is out of range.

@@ -12,7 +12,7 @@ import type { TlsSession } from "./core/session.ts";
  * @returns Protocol, cipher, application protocol, server name, the peer's certificate.
  * @throws {TypeError} If `id` is not an integer.
  * @throws {SocketError} `EPROTO` if the connection is not encrypted; `EBADF` if the socket is closed
- * or unknown; `EOPNOTSUPP` if it is a listener.
+ * or unknown; `EOPNOTSUPP` if it is a listener; `ENOTCONN` if it was only created.
  *
  * @example Whose certificate is it?
  * ```ts

@@ -17,6 +17,9 @@ import { selfsigned } from "./selfsigned.ts";
  * ::1 and `host`: for development only. A client trusts it that lists {@linkcode certificate} in its
  * `ca`.
  *
+ * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection; until
+ * then clients wait. So call `accept` before you await a connect to a listener of your own.
+ *
  * A client that has not said what it wants costs a small buffer and its descriptor, until its time is
  * up or `maxHandshakes` others have come. `native` trades completeness for speed.
  *
@@ -71,7 +74,7 @@ export function tcpserver(
  * @returns The certificate, PEM.
  * @throws {TypeError} If `server` is not an integer.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
- * connection; `EPROTO` if it is a plain listener.
+ * connection; `EPROTO` if it is a plain listener; `ENOTCONN` if it was only created.
  *
  * @example Trust a development server
  * ```ts
@@ -96,7 +99,7 @@ export function certificate(server: SocketId): string {
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If the list is empty.
  * @throws {SocketError} If a certificate cannot be used, and then the old ones stay; `EBADF`,
- * `EOPNOTSUPP`, `EPROTO` as for {@linkcode certificate}; `EOPNOTSUPP` for a listener that is
+ * `EOPNOTSUPP`, `EPROTO`, `ENOTCONN` as for {@linkcode certificate}; `EOPNOTSUPP` for a listener that is
  * `native`, too.
  *
  * @example Renew a certificate
@@ -111,7 +114,10 @@ export function certificate(server: SocketId): string {
  * tls.close(server);
  * ```
  */
-export function setcerts(server: SocketId, certs: CertificatePair | CertificatePair[]): void {
+export function setcerts(
+  server: SocketId,
+  certs: CertificatePair | readonly CertificatePair[],
+): void {
   const pairs = checkPairs("setcerts", Array.isArray(certs) ? certs : [certs]);
   const [listener, { source }] = acceptorOf("setcerts", server);
   if (source.replace(pairs)) return;

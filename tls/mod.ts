@@ -18,6 +18,9 @@
  * verified by this very listener (of `starttls`: with this very `ca`), in this handshake or in the one
  * that a resumed session goes back to, and is still in date.
  *
+ * On a listener, a handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a
+ * connection, and not before.
+ *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
  * | `recv`, `send` and the like | `EPROTO` | as in `socket` |
@@ -28,7 +31,8 @@
  *
  * Codes besides those of `socket`: `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`,
  * `ERR_TLS_CERT_ALTNAME_INVALID` (another name), `UNABLE_TO_GET_ISSUER_CERT` (nobody trusted vouches
- * for it) and others as Node names them; `ERR_SSL_..._ALERT_...` for what the peer objected to; `EPROTO` for
+ * for it; where Node's TLS is at work, a self-signed one is `DEPTH_ZERO_SELF_SIGNED_CERT`) and others as Node
+ * names them; `ERR_SSL_..._ALERT_...` for what the peer objected to; `EPROTO` for
  * what is not TLS; `ETIMEDOUT` for a handshake that took too long; `EUNEXPECTEDEOF` for a stream that
  * was cut without close_notify. The number of a code that only TLS has is 71, that of `EPROTO`.
  *

@@ -57,7 +57,8 @@ import type {
  * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle, nor is a
  * pending `ready`.
  * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
- * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener;
+ * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener,
+ * `ENOTCONN` if it was only created;
  * `EPIPE` after a `shutdown`, since a handshake takes both directions; these change nothing. Every
  * other failure closes the socket: `EPROTO` for bytes in clear that came
  * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.

@@ -6,7 +6,10 @@ import { LuaProgram } from "./program.ts";
 
 const USAGE = `Runs a Lua script that has Pluto's socket and scheduler libraries.
 
-Usage: main.ts [options] script.lua [arguments of the script]
+Usage: deno run --allow-net --allow-read examples/lua_host/main.ts [options] script.lua [arguments]
+
+Needs --allow-net for what the script connects to and listens on, and --allow-read for the script and
+what --ca names. The exit code is the script's; 1 if an error has ended it, 130 after Ctrl-C.
 
 Options:
   --host <address>  Address that the script listens on (default: any)
@@ -34,15 +37,33 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(USAGE);
     return 2;
   }
+  const source = await readOrSay(script);
+  const authorities = ca === undefined ? undefined : await readOrSay(ca);
+  if (source === undefined || (ca !== undefined && authorities === undefined)) return 1;
   const program = await LuaProgram.create({
     ...host !== undefined && { address: host },
-    ...ca !== undefined && { ca: await Deno.readTextFile(ca) },
+    ...authorities !== undefined && { ca: new TextDecoder().decode(authorities) },
   });
-  const interrupted = () => program.stop(130);
-  Deno.addSignalListener("SIGINT", interrupted);
-  const code = await program.run(await Deno.readFile(script), script, scriptArgs);
-  Deno.removeSignalListener("SIGINT", interrupted);
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+    program.stop(130);
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  const code = await program.run(source, script, scriptArgs);
+  Deno.removeSignalListener("SIGINT", interrupt);
+  if (interrupted) console.error("lua: interrupted, every socket is closed");
   return code;
+}
+
+/** The bytes of a file; if it cannot be read, says so and gives `undefined`. */
+async function readOrSay(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    console.error(`lua: cannot read "${path}": ${(error as Error).message}`);
+    return undefined;
+  }
 }
 
 if (import.meta.main) Deno.exitCode = await main(Deno.args);

@@ -11,6 +11,9 @@ import { Terminal } from "./terminal.ts";
 /** The longest answer that is believed, in bytes: that of some hundred thousand sockets. */
 const MAX = 256 * 1024 * 1024;
 
+/** Nobody publishes there, or whoever did has gone without removing the file. */
+const NOBODY = new Set(["ENOENT", "ECONNREFUSED"]);
+
 /** Asks a program for snapshots. */
 class Source implements Disposable {
   readonly #id: socket.SocketId;
@@ -22,7 +25,12 @@ class Source implements Disposable {
   }
 
   static async connect(path: string): Promise<Source> {
-    return new Source(await socket.unixconnect(path), path);
+    try {
+      return new Source(await socket.unixconnect(path), path);
+    } catch (error) {
+      if (!(error instanceof socket.SocketError) || !NOBODY.has(error.code)) throw error;
+      throw new Failure(`${error.message}. Start a program that calls publish, or give --path.`);
+    }
   }
 
   async ask(): Promise<Snapshot> {

@@ -112,8 +112,25 @@ export function checkNoPort(port: unknown): void {
 
 /** How much a receive may give. */
 export function checkMax(op: string, max: unknown): void {
-  if (typeof max !== "number") refuseOptions(op, max);
+  if (typeof max !== "number") {
+    const meant = maxIn(max);
+    if (meant !== undefined) {
+      throw new TypeError(`"max" is no option of ${op}: give it as a number, ${op}(id, ${meant})`);
+    }
+    refuseOptions(op, max);
+  }
   checkInteger("max", max, 1, Number.MAX_SAFE_INTEGER);
+}
+
+/** What options say of `max`, if they say anything. */
+function maxIn(options: unknown): number | "max" | undefined {
+  try {
+    const { max } = options as UntilOptions;
+    if (typeof options !== "object" || max === undefined) return undefined;
+    return Number.isInteger(max) ? max : "max";
+  } catch {
+    return undefined; // nothing that has properties, or that lets one look at them
+  }
 }
 
 /** Where a receive may put it. */
@@ -143,6 +160,9 @@ const UNTIL_OPTIONS = ["max"];
 
 /** Gives the longest result. */
 export function checkUntil(op: string, options: UntilOptions): number {
+  if (typeof options === "number") {
+    throw wrongType("options", "an object, such as { max: 1024 }", options);
+  }
   refuseOptions(op, options, UNTIL_OPTIONS);
   checkOptions(options, UNTIL_OPTIONS);
   const { max = 65_536 } = options;

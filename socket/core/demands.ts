@@ -1,6 +1,7 @@
 /** The receives that are content only with a certain amount. */
 import { complete, fault, type Task } from "../../task/core/mod.ts";
 import { Demand, type Receiver } from "./receiver.ts";
+import type { SocketError } from "./error.ts";
 
 const NEWLINE = new Uint8Array([10]);
 const CARRIAGE_RETURN = 13;
@@ -19,14 +20,24 @@ export class Exact extends Demand {
   }
 
   meet(task: Task, receiver: Receiver): void {
-    if (receiver.buffered < this.#n) receiver.faultEnded(task);
-    else complete(task, receiver.take(this.#n), receiver);
+    const { buffered } = receiver;
+    if (buffered >= this.#n) return complete(task, receiver.take(this.#n), receiver);
+    if (receiver.failed) return receiver.faultEnded(task);
+    const text = `peer ended the stream too soon, after ${buffered} of ${this.#n} bytes`;
+    const error = receiver.fail("EUNEXPECTEDEOF", task.kind, text) as SocketError;
+    error.partial = buffered === 0 ? new Uint8Array(0) : receiver.look(buffered).slice();
+    fault(task, error);
   }
 
   pushed(): void {}
 }
 
 export class Until extends Demand {
+  /** What it looks for, in words. */
+  protected get sought(): string {
+    return "delimiter";
+  }
+
   readonly #delimiter: Uint8Array;
   readonly #max: number;
   /** Before here the delimiter does not begin, unless in what has been put in front since. */
@@ -65,7 +76,8 @@ export class Until extends Demand {
     if (this.#length > 0) this.found(task, receiver, this.#length);
     else if (receiver.buffered < this.#max) this.ended(task, receiver);
     else {
-      const text = `no delimiter in the first ${this.#max} bytes`;
+      const text = `no ${this.sought} in the first ${this.#max} bytes: ` +
+        'raise "max", or receive it in parts';
       fault(task, receiver.fail("EMSGSIZE", task.kind, text));
     }
   }
@@ -89,6 +101,10 @@ export class Until extends Demand {
 export class Line extends Until {
   constructor(max: number) {
     super(NEWLINE, max);
+  }
+
+  protected override get sought(): string {
+    return "line end";
   }
 
   protected override found(task: Task, receiver: Receiver, length: number): void {

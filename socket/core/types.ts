@@ -1,7 +1,7 @@
 /** The types that several calls take and give. Public, every one of them. */
 import type { SocketId } from "../../task/core/mod.ts";
 
-/** An IP address and a port; for a Unix socket its path and 0. */
+/** An IP address and a port; for a Unix socket its path, `""` if it has none, and 0. */
 export type Address = [ip: string, port: number];
 
 /** Which end of a connection began it: the `"client"` connected, the `"server"` accepted. */
@@ -31,7 +31,8 @@ export interface SendOptions {
 /** How long a gentle close may take. */
 export interface FinishOptions {
   /**
-   * The longest that it may take until the peer has ended, in milliseconds; up to 0 closes at once.
+   * The longest that it may take until the peer has ended, in milliseconds, at most `2 ** 31 - 1`; up to 0
+   * closes at once. `Infinity` sets no limit.
    *
    * @default {5000}
    */
@@ -61,7 +62,7 @@ export interface ServeOptions {
   /**
    * How long the handlers may go on after the end of serving, in milliseconds, before their
    * connections are closed; and how long, after a handler returned, what it sent may take to arrive and
-   * the peer to end.
+   * the peer to end. At most `2 ** 31 - 1`; up to 0 closes at once, `Infinity` sets no limit.
    *
    * @default {5000}
    */

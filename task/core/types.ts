@@ -57,7 +57,8 @@ export type Outcome<T = unknown> =
 /** How long to wait. Giving up changes nothing about what was waited for. */
 export interface WaitOptions {
   /**
-   * The longest wait, in milliseconds; up to 0 gives up unless the result is there already.
+   * The longest wait, in milliseconds, at most `2 ** 31 - 1`; up to 0 gives up unless the result is there
+   * already. `Infinity` sets no limit.
    *
    * @default {Infinity}
    */

@@ -294,5 +294,6 @@ test("monitor leaves the terminal as it was when the program ends", async (path)
 test("monitor says when nobody publishes", async (path) => {
   const { code, stderr } = await runProgram("monitor/monitor", `--path=${path}.not`, "--once");
   assertEquals(code, 1);
-  assertMatch(stderr, /^monitor\/monitor: connect .*\(ENOENT\)\n$/);
+  const advice = "Start a program that calls publish, or give --path.";
+  assertMatch(stderr, RegExp(`^monitor/monitor: connect .*\\(ENOENT\\)\\. ${advice}\n$`));
 });

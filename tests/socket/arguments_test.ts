@@ -172,6 +172,16 @@ test("what takes no options says what to do instead", async ({ client }) => {
   await assertRejects(() => (socket.pair as Anything)({ timeout: 1 }), TypeError, "of pair");
 });
 
+test("receives say that their max is a number when it is given as an option", ({ client }) => {
+  for (const verbs of [socket, tls] as Anything[]) {
+    for (const verb of ["recv", "peek", "chunks"]) {
+      const text = `"max" is no option of ${verb}: give it as a number, ${verb}(id, `;
+      assertThrows(() => verbs[verb](client, { max: 5 }), TypeError, `${text}5)`);
+      assertThrows(() => verbs[verb](client, { max: "5", timeout: 1 }), TypeError, `${text}max)`);
+    }
+  }
+});
+
 Deno.test("operations work as callbacks of map and forEach", () =>
   leavingNothing(async () => {
     using pair = await tcpPair();

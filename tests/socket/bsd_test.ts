@@ -477,9 +477,14 @@ const forConnections: Record<string, (id: socket.SocketId) => unknown> = {
   getpeer: (id) => socket.getpeer(id),
   getside: (id) => socket.getside(id),
   starttls: (id) => socket.starttls(id, { host: "localhost" }),
+  "tls.info": (id) => tls.info(id),
+  "tls.certificate": (id) => tls.certificate(id),
+  "tls.setcerts": (id) => tls.setcerts(id, CERTS),
   "tls.recv": (id) => tls.recv(id),
   "tls.send": (id) => tls.send(id, "x"),
 };
+
+const CERTS = [tls.selfsigned(["localhost"])];
 
 /** For calls that take a second connection. */
 let other: socket.SocketId | undefined;

@@ -124,6 +124,12 @@ test("SocketError tells what an ID is that will not do", async () => {
     (task.error(socket.recv(server)) as Error).message,
     `recv ${address}: ${server} is a listener, not a connection (EOPNOTSUPP)`,
   );
+  for (const [name, call] of Object.entries({ getpeer: socket.getpeer, getside: socket.getside })) {
+    assertEquals(
+      assertThrows(() => call(server), socket.SocketError).message,
+      `${name} ${address}: ${server} is a listener, not a connection (ENOTCONN)`,
+    );
+  }
   const client = await socket.tcpconnect(...socket.getlocal(server));
   assertEquals(
     (task.error(socket.accept(client)) as Error).message,

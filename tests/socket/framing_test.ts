@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertMatch, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { assertSame, bytesOf, concat, randomBytes, receive, receiveAll, textOf } from "../bytes.ts";
 import { type Pair, tcpPair, transports } from "../pair.ts";
@@ -295,6 +295,8 @@ test("recvExact() faults EUNEXPECTEDEOF with what came and leaves it readable", 
   socket.shutdown(pair.client);
   const error = await failure(waiting);
   assertEquals([error.code, error.op, error.socket], ["EUNEXPECTEDEOF", "recvExact", pair.peer]);
+  const reason = "peer ended the stream too soon, after 6 of 10 bytes (EUNEXPECTEDEOF)";
+  assertEquals(error.message.slice(-reason.length), reason);
   assertEquals(textOf(error.partial!), "abcdef");
   // The partial is a copy.
   error.partial!.fill(0);
@@ -367,7 +369,12 @@ for (
       if (max > 1) {
         const error = await failure(socket.recvUntil(pair.peer, end, { max: max - 1 }));
         assertEquals([error.code, error.op], ["EMSGSIZE", "recvUntil"]);
-        assert(error.message.includes(`no delimiter in the first ${max - 1} bytes`));
+        assertEquals(
+          error.message.slice(error.message.indexOf(": ") + 2),
+          `no delimiter in the first ${
+            max - 1
+          } bytes: raise "max", or receive it in parts (EMSGSIZE)`,
+        );
         assertEquals(error.partial, undefined);
       }
       // Nothing was consumed.
@@ -391,6 +398,10 @@ for (const end of ["\n", "\r\n"]) {
     await stored(pair, `${line}${end}rest`);
     const error = await failure(socket.recvLine(pair.peer, { max: 8 }));
     assertEquals([error.code, error.op], ["EMSGSIZE", "recvLine"]);
+    assertMatch(
+      error.message,
+      /: no line end in the first \d+ bytes: raise "max", or receive it in/,
+    );
     assertEquals(await codeOf(socket.recvLine(pair.peer, { max: 8 })), "EMSGSIZE");
     assertEquals(await task.await(socket.recvLine(pair.peer, { max: 9 })), line);
     assertEquals(await text(socket.recv(pair.peer)), "rest");
@@ -659,6 +670,8 @@ test("recvExact(), recvUntil() and recvLine() throw when an argument is wrong", 
     ];
     for (const call of calls) {
       for (const value of [null, 5, "x"]) assertThrows(() => call(value), TypeError, `"options"`);
+      const text = '"options" must be an object, such as { max: 1024 }: current value is 5';
+      assertThrows(() => call(5), TypeError, text);
       assertThrows(() => call({ limit: 5 }), TypeError, `Unknown option "limit"`);
       for (const max of [null, "5", {}]) assertThrows(() => call({ max }), TypeError, `"max"`);
       for (const max of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {

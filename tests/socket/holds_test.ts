@@ -1,7 +1,7 @@
 // What holds memory or a connection, and lets go of it.
 
 import { assert, assertEquals } from "@std/assert";
-import { socket, task } from "../../mod.ts";
+import { socket, task, tls } from "../../mod.ts";
 import { receive, receiveText } from "../bytes.ts";
 import { tcpPair } from "../pair.ts";
 import { leavingNothing, until } from "../settle.ts";
@@ -103,6 +103,48 @@ test("accept() closes its connection when its task is forgotten after it came", 
   assertEquals(socket.list(), [server, client]);
   await assertEnded(client);
 });
+
+const { SOL_SOCKET, SO_KEEPALIVE } = socket;
+
+/** What a program may do with a connection that an accept gave, and has not used it. */
+const looks: Record<string, (id: socket.SocketId) => unknown> = {
+  isopen: socket.isopen,
+  istls: socket.istls,
+  list: () => socket.list(),
+  inspect: (id) => socket.inspect(id),
+  getlocal: socket.getlocal,
+  getsockopt: (id) => socket.getsockopt(id, SOL_SOCKET, SO_KEEPALIVE),
+  setsockopt: (id) => socket.setsockopt(id, SOL_SOCKET, SO_KEEPALIVE),
+};
+
+/** What makes the connection the program's. */
+const uses: Record<string, (id: socket.SocketId) => unknown> = {
+  getpeer: socket.getpeer,
+  getside: socket.getside,
+  recv: (id) => socket.recv(id),
+  peek: (id) => socket.peek(id),
+  ready: (id) => socket.ready(id),
+  send: (id) => socket.send(id, "x"),
+  unrecv: (id) => socket.unrecv(id, "x"),
+  streams: (id) => socket.streams(id),
+  "recv of tls": (id) => tls.recv(id), // a use, though it faults
+};
+
+for (const [calls, stays] of [[looks, false], [uses, true]] as const) {
+  for (const [name, call] of Object.entries(calls)) {
+    const does = stays ? "leaves a connection open" : "closes a connection";
+    test(`forget() of an accept ${does} after ${name}()`, async () => {
+      const server = socket.tcpserver("127.0.0.1", 0);
+      const accepting = socket.accept(server);
+      await socket.tcpconnect(...socket.getlocal(server));
+      await until(() => task.status(accepting) === "Completed");
+      const peer = task.result(accepting)!;
+      call(peer);
+      task.forget(accepting);
+      assertEquals(socket.isopen(peer), stays);
+    });
+  }
+}
 
 test("close() of a listener closes the connections that are ready", async () => {
   const server = socket.tcpserver("127.0.0.1", 0);

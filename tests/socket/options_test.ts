@@ -186,6 +186,30 @@ test("getsockopt() knows the noDelay of tcpconnect()", async () => {
   }
 });
 
+test("setsockopt() and getsockopt() say what a socket has when it does not have an option", async () => {
+  const has: Record<string, string> = {
+    "was created": "a created socket has SO_REUSEADDR, SO_REUSEPORT, SO_KEEPALIVE and TCP_NODELAY",
+    "was created for a path": "a created Unix socket has SO_REUSEADDR alone",
+    listens: "a listener has SO_REUSEADDR alone, which is on",
+    "has connected": "a connection has SO_KEEPALIVE and TCP_NODELAY",
+    "is of TLS": "a connection over TLS or a Unix socket has none",
+    "is of a path": "a connection over TLS or a Unix socket has none",
+  };
+  for (const [kind, text] of Object.entries(has)) {
+    const id = await kinds[kind][0]();
+    for (const call of [socket.setsockopt, socket.getsockopt]) {
+      const error = assertThrows(() => call(id, SOL_SOCKET, 99), socket.SocketError);
+      const reason = `Deno cannot do level ${SOL_SOCKET}, option 99 here: ${text} (ENOPROTOOPT)`;
+      assertEquals(error.message.slice(-reason.length), reason);
+    }
+    if (kind.startsWith("was")) continue;
+    const option = kind === "listens" ? SO_KEEPALIVE : SO_REUSEADDR;
+    const { message } = assertThrows(() => socket.setsockopt(id, SOL_SOCKET, option)) as Error;
+    const reason = `: ${text} (ENOPROTOOPT)`;
+    assertEquals(message.slice(-reason.length), reason);
+  }
+});
+
 test("setsockopt() says what SO_REUSEPORT needs when Deno does not have it", () => {
   const id = socket.create(AF_INET, SOCK_STREAM);
   const error = assertThrows(() => socket.setsockopt(id, SOL_SOCKET, SO_REUSEPORT));

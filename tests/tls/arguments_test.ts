@@ -28,8 +28,8 @@ const both: Wrong[] = [
 ];
 
 const halves: Wrong[] = [
-  [{ cert: pair.cert }, TypeError, "key"],
-  [{ key: pair.key }, TypeError, "cert"],
+  [{ cert: pair.cert }, TypeError, `"cert" and "key" belong together: "key" is missing`],
+  [{ key: pair.key }, TypeError, `"cert" and "key" belong together: "cert" is missing`],
   [{ cert: pair.cert, key: 5 }, TypeError, "key"],
   [{ cert: ["x"], key: pair.key }, TypeError, "cert"],
 ];
@@ -57,8 +57,8 @@ const forServers: Wrong[] = [
   [{ certs: [] }, RangeError, "certs"],
   [{ certs: [null] }, TypeError, "options"],
   [{ certs: ["pem"] }, TypeError, "options"],
-  [{ certs: [{ cert: pair.cert }] }, TypeError, "key"],
-  [{ certs: [{ key: pair.key }] }, TypeError, "cert"],
+  [{ certs: [{ cert: pair.cert }] }, TypeError, 'belong together: "key" is missing'],
+  [{ certs: [{ key: pair.key }] }, TypeError, 'belong together: "cert" is missing'],
   [{ certs: [{ ...pair, name: "a.test" }] }, TypeError, 'Unknown option "name"'],
   [{ certs: [pair], ...pair }, TypeError, "not both"],
   [{ certs: [pair], ca }, TypeError, "requestCert"],

@@ -146,7 +146,7 @@ for (const [kind, own] of clientKinds) {
     await using server = serveTcp(async (conn) => {
       await conn.read(new Uint8Array(1024));
       began.resolve();
-      // Deno's own TLS lets go only when the peer closes: tls/backend.ts.
+      // Deno's own TLS lets go only when the peer closes: tls/core/backend.ts.
       if (kind === "node") await readAll(conn);
       gone = true;
     });

@@ -1,5 +1,5 @@
 // A client verifies its server: who vouches for it, since when and until when, and its name.
-// "deno" and "node" are the implementations of TLS that the client may be given (tls/backend.ts).
+// "deno" and "node" are the implementations of TLS that the client may be given (tls/core/backend.ts).
 
 import { assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";

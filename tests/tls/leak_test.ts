@@ -200,7 +200,7 @@ for (const [kind, own] of clientKinds) {
       const client = await tls.tcpconnect(...tls.getlocal(server), "", { ca, ...own });
       const peer = await task.await(accepting);
       const data = new Uint8Array(16 * 1024 * 1024);
-      // Two ends of Deno's that are clogged would wait for each other for ever: tls/backend.ts.
+      // Two ends of Deno's that are clogged would wait for each other for ever: tls/core/backend.ts.
       const clogged = kind === "node" || serverKind === "node" ? [client, peer] : [client];
       const ids = clogged.flatMap((id) => [tls.send(id, data), tls.send(id, data)]);
       await turn();

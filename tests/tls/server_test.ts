@@ -356,7 +356,7 @@ for (const [kind, serve] of serverKinds) {
     await until(() => handshaking(id) === 1);
     await until(() => dropped(id) === 1);
     assertEquals([handshaking(id), task.status(accepting)], [0, "Running"]);
-    // Deno's own TLS lets go of it only when the client does: tls/backend.ts.
+    // Deno's own TLS lets go of it only when the client does: tls/core/backend.ts.
     if (kind === "node") assertEquals(await silent.read(new Uint8Array(9)), null);
     silent.close();
     tls.close(id);

@@ -604,7 +604,7 @@ const lonely: Record<
 };
 
 for (const [what, begin] of Object.entries(lonely)) {
-  /** The other end learns of it, unless Deno keeps the connection: tls/backend.ts. */
+  /** The other end learns of it, unless Deno keeps the connection: tls/core/backend.ts. */
   const assertGone = async ({ client, peer }: Pair, id: socket.SocketId) => {
     if (what === "a client of Deno's") return;
     await receiveAll(id === client ? peer : client).catch(() => {});

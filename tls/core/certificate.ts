@@ -55,10 +55,14 @@ export interface CertificateFacts {
  * its clients know.
  *
  * @param pair The PEM texts.
- * @throws {TypeError} If `cert` or `key` is no string.
+ * @throws {TypeError} If `cert` or `key` is missing or no string.
  * @throws {TlsError} If the pair cannot be used; the codes are listed above.
  */
 export function checkPair({ cert, key }: CertificatePair): CheckedPair {
+  const missing = cert === undefined ? "cert" : key === undefined ? "key" : undefined;
+  if (missing !== undefined) {
+    throw new TypeError(`"cert" and "key" belong together: "${missing}" is missing`);
+  }
   checkString("cert", cert);
   checkString("key", key);
   checkVersion();

@@ -31,7 +31,8 @@ export interface TlsClientSettings {
   /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
   alpn?: readonly string[];
   /**
-   * The longest that it may take until the handshake is done, in milliseconds.
+   * The longest that it may take until the handshake is done, in milliseconds, at most `2 ** 31 - 1`; up to 0
+   * fails at once. `Infinity` sets no limit.
    *
    * @default {30_000}
    */
@@ -75,16 +76,24 @@ export type StarttlsClientOptions = StarttlsClientSettings & OwnCertificate;
 export interface TlsServerSettings {
   /** The application protocols to accept, the preferred one first. */
   alpn?: readonly string[];
-  /** Whom to trust as the issuer of a client's certificate, PEM; with `requestCert`. */
+  /**
+   * Whom to trust as the issuer of a client's certificate, and nobody else: PEM, each text one or several;
+   * with `requestCert`.
+   *
+   * @default {the public authorities that Node lists}
+   */
   ca?: string | readonly string[];
   /**
-   * Refuses clients without a certificate that is trusted.
+   * Refuses clients without a certificate that is trusted. Without `ca` that is one of the public authorities
+   * that Node lists, not those that Deno was told of (`DENO_TLS_CA_STORE`, `--cert`): an authority of one's
+   * own must be in `ca`.
    *
    * @default {false}
    */
   requestCert?: boolean;
   /**
-   * The longest that a handshake may take, in milliseconds.
+   * The longest that a handshake may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves no time and
+   * drops clients. `Infinity` sets no limit.
    *
    * @default {10_000}
    */

@@ -299,13 +299,29 @@ test("runs from its command line until Ctrl-C", ["nc"], async () => {
   const port = (await program.line()).match(/\d+$/)![0];
   assertEquals(await peer("nc", ["-N", "127.0.0.1", port], "hello"), "hello");
   program.kill("SIGINT");
-  assertEquals(await program.ended(), { code: 130, stdout: "", stderr: "" });
+  assertEquals(await program.ended(), {
+    code: 130,
+    stdout: "",
+    stderr: "lua: interrupted, every socket is closed\n",
+  });
+});
+
+test("says in one line which file cannot be read", [], async () => {
+  for (const args of [["no/such.lua"], ["--ca", "no/such.lua", samplePath("echo.lua")]]) {
+    const { code, stdout, stderr } = await runProgram("lua_host/main", ...args);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^lua: cannot read "no\/such\.lua": .+\n$/);
+    assertEquals(stderr.split("\n").length, 2);
+  }
 });
 
 test("explains its command line, and ends with the script's exit code", [], async () => {
   const help = await runProgram("lua_host/main", "--help");
   assertEquals([help.code, help.stderr], [0, ""]);
-  assertStringIncludes(help.stdout, "Usage: main.ts [options] script.lua");
+  assertStringIncludes(
+    help.stdout,
+    "Usage: deno run --allow-net --allow-read examples/lua_host/main.ts [options] script.lua",
+  );
   for (const args of [[], ["--prot", "1"]]) {
     const wrong = await runProgram("lua_host/main", ...args);
     assertEquals([wrong.code, wrong.stdout, wrong.stderr], [2, "", help.stdout]);
