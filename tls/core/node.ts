@@ -141,9 +141,12 @@ export class NodeTransport implements Transport {
   /** close_notify came. */
   #ended = false;
   #secure = false;
-  /** Resolves when close_notify is on its way. */
+  /** Resolves when Node has made close_notify; and how often it had sent until then. */
   #ending: Promise<void> | undefined;
+  #said = 0;
+  #sends = 0;
   #closed = false;
+  #left = false;
   /** What ended the connection; and what ended its sending side alone. */
   #error: unknown = undefined;
   #broken: unknown = undefined;
@@ -275,16 +278,21 @@ export class NodeTransport implements Transport {
     // Behind what the peer does not take there is no room for last words.
     const clogged = this.#write !== undefined;
     const failed = (this.#error ?? this.#broken) !== undefined;
-    this.failed(new TlsError("ECONNABORTED", "socket was closed"));
+    this.failed(CLOSED);
     this.#write?.reject(this.#error);
     this.#leave(clogged ? turn() : this.#lastWords(this.#secure && !failed));
   }
 
   async #leave(lastWords: Promise<void>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LINGER);
-    await Promise.race([lastWords, promise]);
+    const timer = setTimeout(() => this.#letGo(), LINGER);
+    await lastWords;
     clearTimeout(timer);
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    if (this.#left) return;
+    this.#left = true;
     this.#socket?.destroy();
     this.#wire.closed();
     this.#held.length = 0;
@@ -293,12 +301,17 @@ export class NodeTransport implements Transport {
 
   /** Resolves when the last that there is to say has been written: close_notify, or an alert. */
   async #lastWords(clean: boolean): Promise<void> {
+    let said = this.#sends;
     if (clean) {
-      this.#ending ??= new Promise((resolve) => this.#socket!.end(() => resolve()));
+      if (this.#ending === undefined) {
+        this.#said = said;
+        this.#ending = new Promise((resolve) => this.#socket!.end(() => resolve()));
+      }
+      said = this.#said;
       this.#tell();
       await this.#ending;
     } else this.#tell();
-    await turn(); // they reach the wire in a later turn
+    if (this.#sends === said) await turn(); // they reach the wire in a later turn
     await this.#idle();
   }
 
@@ -461,6 +474,7 @@ export class NodeTransport implements Transport {
 
   /** Writes ciphertext to the transport. */
   #send(chunk: Uint8Array, done: () => void): boolean {
+    this.#sends++;
     if (this.#chunk !== undefined) (this.#later ??= []).push([chunk, done]);
     else {
       this.#chunk = chunk;
@@ -572,6 +586,9 @@ export class NodeSession implements TlsSession {
     return { ...this.remember() };
   }
 }
+
+/** Nobody sees where it was made. */
+const CLOSED = new TlsError("ECONNABORTED", "socket was closed");
 
 function cutOff(): TlsError {
   return new TlsError("EUNEXPECTEDEOF", "connection was cut without close_notify");
