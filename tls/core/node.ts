@@ -38,9 +38,12 @@ export type Admit = (socket: TLSSocket) => TlsError | undefined;
 
 /** The most that is encrypted at once; it is held until the peer takes it. */
 const PART = 64 * 1024;
-/** Reads begin small, and grow as long as they are filled. */
+/**
+ * Reads begin small, and grow as long as they are filled: up to what Deno encrypts in one go, since
+ * much of what is received is sent again.
+ */
 const MIN_READ = 4 * 1024;
-const MAX_READ = 128 * 1024;
+const MAX_READ = 48 * 1024;
 /** So many reads in a row that leave most of the buffer empty make it shrink. */
 const PATIENCE = 16;
 /** How long the last words may take, in milliseconds. */
