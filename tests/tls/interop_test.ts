@@ -55,6 +55,26 @@ async function assertReverses(id: socket.SocketId): Promise<void> {
 }
 
 for (const [kind, serve] of serverKinds) {
+  test(`openssl s_client changes its keys and has ours changed [${kind}]`, async (files) => {
+    const listener = tls.tcpserver("127.0.0.1", 0, serve(pair));
+    const accepting = tls.accept(listener);
+    await using program = client(listener, files, "-tls1_3", "-msg");
+    const peer = await task.await(accepting);
+    for (const [time, command] of ["k", "K", "K"].entries()) {
+      await program.type(`${command}\n`);
+      await program.printed(new RegExp(`(KEYUPDATE[^]*){${time + 1}}`));
+      await program.type(`after ${command}\n`);
+      assertEquals(await task.await(tls.recvLine(peer)), `after ${command}`);
+      await task.await(tls.send(peer, `answer ${time}\n`));
+      await program.printed(new RegExp(`answer ${time}`));
+    }
+    await program.printed(/>>> TLS 1.3,[^\n]*KeyUpdate/);
+    await program.printed(/<<< TLS 1.3,[^\n]*KeyUpdate/);
+    tls.close(peer);
+    await program.printed(/^closed$|DONE/m);
+    tls.close(listener);
+  });
+
   for (const [flag, version] of versions) {
     test(`openssl s_client ${flag} talks to tcpserver() [${kind}]`, async (files) => {
       const listener = tls.tcpserver("127.0.0.1", 0, { ...serve(pair), alpn: ["http/1.1", "h2"] });

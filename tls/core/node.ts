@@ -36,14 +36,11 @@ export interface Preface {
 /** Says what is wrong with a client whose handshake is done. */
 export type Admit = (socket: TLSSocket) => TlsError | undefined;
 
-/** The most that is encrypted at once; it is held until the peer takes it. */
-const PART = 64 * 1024;
-/**
- * Reads begin small, and grow as long as they are filled: up to what Deno encrypts in one go, since
- * much of what is received is sent again.
- */
+/** The most that is encrypted at once, what Deno does in one go; it is held until the peer takes it. */
+const PART = 48 * 1024;
+/** Reads begin small, and grow as long as they are filled. Much of what is received is sent again. */
 const MIN_READ = 4 * 1024;
-const MAX_READ = 48 * 1024;
+const MAX_READ = PART;
 /** So many reads in a row that leave most of the buffer empty make it shrink. */
 const PATIENCE = 16;
 /** How long the last words may take, in milliseconds. */
@@ -409,6 +406,7 @@ export class NodeTransport implements Transport {
   }
 
   #take(into: Uint8Array | undefined): number | Uint8Array<ArrayBuffer> {
+    if (into?.length === 0) return 0; // detached meanwhile: nothing goes there
     const chunk = this.#held[0];
     const at = this.#at;
     const left = chunk.length - at;
@@ -419,7 +417,6 @@ export class NodeTransport implements Transport {
       into.set(at === 0 ? chunk : chunk.subarray(at));
       return left;
     }
-    // Detached meanwhile, it has no room: nothing goes there.
     into.set(chunk.subarray(at, this.#at += into.length));
     return into.length;
   }
