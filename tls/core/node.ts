@@ -156,11 +156,11 @@ export class NodeTransport implements Transport {
   /** The read that waits, and where it wants its bytes. */
   #reader: PromiseWithResolvers<unknown> | undefined;
   #into: Uint8Array | undefined;
-  /** The write that waits, how long it is, and how much ciphertext was written since it began. */
+  /** The write that waits, how long it is, whether it is small; and whether all of it is in the chunk. */
   #write: PromiseWithResolvers<number> | undefined;
   #part = 0;
-  #covered = 0;
   #small = false;
+  #whole = false;
   /** The last write was done before Node said so. */
   #early = false;
   #session: NodeSession | undefined;
@@ -258,7 +258,6 @@ export class NodeTransport implements Transport {
     this.#part = part.length;
     this.#small = this.#chunk === undefined && part.length <= SMALL &&
       part.buffer.byteLength <= MAX_KEPT;
-    this.#covered = 0;
     const { promise } = this.#write = Promise.withResolvers<number>();
     this.#socket!.write(part, this.#onWritten);
     this.#tell(); // in this order Node finds something to send
@@ -479,14 +478,24 @@ export class NodeTransport implements Transport {
     else {
       this.#chunk = chunk;
       this.#done = done;
+      this.#whole = this.#holds(chunk);
       this.#carrier.write(chunk).then(this.#onSent, this.#onSent);
     }
     return true;
   }
 
+  /**
+   * Whether it is all of a small write. Node encrypts what it takes at once, and it has taken it if
+   * nothing before it is left; what it had to say of its own comes before it. Ciphertext is longer
+   * than what it is of.
+   */
+  #holds(chunk: Uint8Array): boolean {
+    return this.#write !== undefined && this.#small && chunk.length > this.#part &&
+      this.#socket!.writableLength === this.#part;
+  }
+
   #sent(n: number): void {
     const chunk = this.#chunk!;
-    this.#covered += n;
     if (n < chunk.length) {
       this.#chunk = chunk.subarray(n);
       this.#carrier.write(this.#chunk).then(this.#onSent, this.#onSent);
@@ -495,8 +504,7 @@ export class NodeTransport implements Transport {
     const done = this.#done!;
     this.#chunk = this.#done = undefined;
     const write = this.#write;
-    if (write !== undefined && this.#small && this.#covered > this.#part) {
-      // Ciphertext is longer than what it is of: all of it has been written.
+    if (this.#whole && write !== undefined && !this.#later?.length) {
       this.#untold = done;
       this.#early = true;
       this.#write = undefined;
