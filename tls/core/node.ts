@@ -43,6 +43,8 @@ const MIN_READ = 4 * 1024;
 const MAX_READ = PART;
 /** So many reads in a row that leave most of the buffer empty make it shrink. */
 const PATIENCE = 16;
+/** What a record adds to what it carries, at most, unless it is padded. */
+const RECORD = 32;
 /** How long the last words may take, in milliseconds. */
 const LINGER = 1000;
 /** A write of at most this size is done before Node says so; of memory of which Node may hold so much. */
@@ -136,6 +138,8 @@ export class NodeTransport implements Transport {
   /** Plaintext that nobody has taken, the first of it up to `#at`. */
   readonly #held: Uint8Array[] = [];
   #at = 0;
+  /** So much came of the ciphertext that is being decrypted. */
+  #plain = 0;
   /** The transport ended. */
   #cut = false;
   /** close_notify came. */
@@ -354,6 +358,7 @@ export class NodeTransport implements Transport {
   #established(socket: TLSSocket): void {
     this.#secure = true;
     const take = (chunk: Uint8Array) => {
+      this.#plain += chunk.length;
       this.#held.push(chunk);
       this.#answer();
     };
@@ -466,8 +471,10 @@ export class NodeTransport implements Transport {
   #feed(ciphertext: Uint8Array): void {
     this.#wire.feed(ciphertext);
     const waits = this.#changed !== undefined || this.#reader !== undefined;
-    // What brought nothing, or a failure, may want an answer of Node's own.
-    if (waits || this.#error !== undefined) this.#tell();
+    // What brought nothing, more than a record of data, or a failure may want an answer of Node's own.
+    const plain = this.#plain;
+    this.#plain = 0;
+    if (waits || ciphertext.length > plain + RECORD || this.#error !== undefined) this.#tell();
     if (waits) this.#pull();
   }
 
