@@ -236,8 +236,11 @@ export class Sender {
     this.#written = 0;
     if (length <= SMALL) {
       data = this.#small().copy(data);
-    } else if (source instanceof Given) this.#given = source;
-    else (this.#work ??= new Work()).begin(data);
+    } else {
+      this.#endScratch(); // of one that was cancelled
+      if (source instanceof Given) this.#given = source;
+      else (this.#work ??= new Work()).begin(data);
+    }
     this.#chunk = data;
     this.#write(data);
   }
