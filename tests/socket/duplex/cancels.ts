@@ -94,7 +94,12 @@ export function cancelTests(test: DuplexTest): void {
 
   test("send() sends what it was given, whatever became of others in its turn", async (pair) => {
     const { client, peer } = pair;
-    for (const sizes of [[5, 3, 3], [5, 5], [5, 600, 5], [500, 5, 8], [600, 600], [8, 8, 8, 600]]) {
+    for (
+      const sizes of [[5, 3, 3], [5, 5], [5, 600, 5], [500, 5, 8], [600, 600], [8, 8, 8, 600], [
+        5,
+        600,
+      ], [5, 70_000]]
+    ) {
       for (let cancelled = -1; cancelled < sizes.length; cancelled++) {
         const data = sizes.map((size) => randomBytes(size));
         const ids = data.map((bytes) => {
@@ -119,6 +124,9 @@ export function cancelTests(test: DuplexTest): void {
           if (i === cancelled) task.forget(id);
           else assertEquals(await task.await(id), sizes[i]);
         }
+        // Nothing is taken to be worked on any more.
+        await task.await(socket.send(client, new Uint8Array(1000), { transfer: true }));
+        assertEquals((await receive(peer, 1000)).length, 1000);
       }
     }
   });
