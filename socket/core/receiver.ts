@@ -103,9 +103,10 @@ export class Receiver {
   // One handler per connection, not per read: what is neither a number nor the end is a failure.
   readonly #onRead = (outcome: unknown) => {
     this.#work?.end();
-    if (typeof outcome !== "number" && outcome !== null) return this.#failed(outcome);
+    const isOwned = outcome instanceof Uint8Array;
+    if (typeof outcome !== "number" && outcome !== null && !isOwned) return this.#failed(outcome);
     try {
-      this.#arrived(outcome);
+      this.#arrived(outcome as number | Uint8Array<ArrayBuffer> | null);
     } catch (cause) {
       this.#failed(this.#noMemory("recv", cause)); // for bytes that came: the stream has a hole
     }
@@ -479,6 +480,11 @@ export class Receiver {
       this.#direct = task;
       this.#directBuffer = buffer = into;
       (this.#work ??= new Work()).begin(into);
+    } else if (this.#stream.transport.readOwned !== undefined) {
+      if (this.#start === this.#end) this.#buffer = undefined;
+      this.#reading = true;
+      this.#stream.transport.readOwned().then(this.#onRead, this.#onRead);
+      return;
     } else {
       try {
         buffer = this.#room();
@@ -505,18 +511,36 @@ export class Receiver {
       }
       return this.#buffer;
     }
-    if (this.#buffer!.length - this.#end < this.#size / 2) {
-      const larger = new Uint8Array(Math.max(this.#size, held) + held);
-      larger.set(this.#buffer!.subarray(this.#start, this.#end));
-      this.#buffer = larger;
-      this.#start = 0;
-      this.#end = held;
-    }
+    if (this.#buffer!.length - this.#end < this.#size / 2) this.#grow(held, this.#size);
     return this.#buffer!.subarray(this.#end);
   }
 
-  #arrived(n: number | null): void {
+  /** Makes room for so many bytes, or more, behind those that are held. */
+  #grow(held: number, more: number): void {
+    const larger = new Uint8Array(Math.max(more, held) + held);
+    larger.set(this.#buffer!.subarray(this.#start, this.#end));
+    this.#buffer = larger;
+    this.#start = 0;
+    this.#end = held;
+  }
+
+  /** Puts what came in memory of its own behind what is buffered. */
+  #adopt(chunk: Uint8Array<ArrayBuffer>): number {
+    const held = this.#end - this.#start;
+    if (held === 0) {
+      this.#buffer = chunk;
+      this.#used = false;
+      this.#start = this.#end = 0;
+    } else {
+      if (this.#buffer!.length - this.#end < chunk.length) this.#grow(held, chunk.length);
+      this.#buffer!.set(chunk, this.#end);
+    }
+    return chunk.length;
+  }
+
+  #arrived(outcome: number | Uint8Array<ArrayBuffer> | null): void {
     if (this.#stream.closed) return;
+    const n = outcome instanceof Uint8Array ? this.#adopt(outcome) : outcome;
     if (this.#successor !== undefined) return this.#passOn(n);
     if (n === null && this.#stream.reset !== undefined) return this.#failed(this.#stream.reset);
     this.#reading = false;

@@ -41,21 +41,26 @@ const LARGE = 16 * 1024;
 
 const NOTHING = new Uint8Array(0);
 
-/** A joined chunk's memory, kept for the next one: writes of all connections take turns. */
-let spare: Uint8Array | undefined;
+/** Memory of joined chunks, kept for the next ones: writes of all connections take turns. */
+const spares: Uint8Array[] = [];
+const MAX_SPARES = 16;
 
-/** Memory for one small send at a time. */
+/** Memory for one small write at a time. */
 class Scratch {
-  readonly #memory = new Uint8Array(SMALL);
-  #view = this.#memory;
+  readonly memory = new Uint8Array(SMALL);
+  view = this.memory;
 
   /** Gives a copy that is good until the next one. */
   copy(data: Uint8Array): Uint8Array {
-    const { length } = data;
-    const memory = this.#memory;
-    memory.set(data);
-    if (this.#view.length !== length) this.#view = memory.subarray(0, length);
-    return this.#view;
+    if (data === this.view) return data;
+    this.memory.set(data);
+    return this.first(data.length);
+  }
+
+  /** So many bytes from its start. */
+  first(length: number): Uint8Array {
+    if (this.view.length !== length) this.view = this.memory.subarray(0, length);
+    return this.view;
   }
 }
 
@@ -113,7 +118,9 @@ export class Sender {
       this.#begin(task, data);
     } else {
       // Small arrays are the caller's again at once, whether the send begins or waits.
-      if (data instanceof Uint8Array && data.length <= SMALL) data = new Uint8Array(data);
+      if (data instanceof Uint8Array && data.length <= SMALL) {
+        data = this.#chunk === undefined ? this.#small().copy(data) : new Uint8Array(data);
+      }
       task.argument = data;
       task.count = bytesOf(data).length;
       this.#enqueue(task);
@@ -228,10 +235,12 @@ export class Sender {
     this.#length = length;
     this.#written = 0;
     if (length <= SMALL) {
-      this.#scratch = scratches.pop() ?? new Scratch();
-      data = this.#scratch.copy(data);
-    } else if (source instanceof Given) this.#given = source;
-    else (this.#work ??= new Work()).begin(data);
+      data = this.#small().copy(data);
+    } else {
+      this.#endScratch(); // of one that was cancelled
+      if (source instanceof Given) this.#given = source;
+      else (this.#work ??= new Work()).begin(data);
+    }
     this.#chunk = data;
     this.#write(data);
   }
@@ -262,11 +271,9 @@ export class Sender {
       return;
     }
     this.#chunk = undefined;
-    if (this.#scratch !== undefined) {
-      if (scratches.length < MAX_SCRATCHES) scratches.push(this.#scratch);
-      this.#scratch = undefined;
-    } else if (this.#memory !== undefined) {
-      spare = this.#memory;
+    if (this.#scratch !== undefined) this.#endScratch();
+    else if (this.#memory !== undefined) {
+      if (spares.length < MAX_SPARES) spares.push(this.#memory);
       this.#memory = undefined;
     } else if (this.#given !== undefined) {
       keepMemory(this.#given);
@@ -294,10 +301,28 @@ export class Sender {
     }
   }
 
+  /** Memory for one small write. */
+  #small(): Scratch {
+    return this.#scratch ??= scratches.pop() ?? new Scratch();
+  }
+
+  /** Gives back what small sends were copied to. */
+  #endScratch(): void {
+    if (this.#scratch !== undefined && scratches.length < MAX_SCRATCHES) {
+      scratches.push(this.#scratch);
+    }
+    this.#scratch = undefined;
+  }
+
   /** Copies small sends into one chunk and writes it. */
   #join(first: Task, source: Uint8Array | Given): void {
-    const memory = spare ?? new Uint8Array(CHUNK);
-    spare = undefined;
+    let length = first.count;
+    for (const task of this.#queued) {
+      if (length > SMALL || !fits(length, task)) break;
+      length += task.count;
+    }
+    const small = length <= SMALL ? this.#small() : undefined;
+    const memory = small?.memory ?? spares.pop() ?? new Uint8Array(CHUNK);
     let used = 0;
     for (let task = first;;) {
       const data = bytesOf(source);
@@ -311,10 +336,13 @@ export class Sender {
       this.#queue!.remove(task = next);
       source = task.argument as Uint8Array | Given;
     }
-    this.#memory = memory;
+    if (small === undefined) {
+      this.#endScratch();
+      this.#memory = memory;
+    }
     this.#written = 0;
     this.#length = used;
-    this.#chunk = memory.subarray(0, used);
+    this.#chunk = small?.first(used) ?? memory.subarray(0, used);
     if (used === 0) this.#wrote(0); // of nothing but empty sends
     else this.#write(this.#chunk);
   }

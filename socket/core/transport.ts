@@ -9,6 +9,8 @@ import type { TaskId } from "../../task/core/mod.ts";
 export interface Transport {
   /** Fills the start of the buffer; `null` at end of stream. */
   read(buffer: Uint8Array): Promise<number | null>;
+  /** The same in memory of its own, one byte at least, for a transport that has it there anyway. */
+  readOwned?(): Promise<Uint8Array<ArrayBuffer> | null>;
   /** Writes a part of the data, at least one byte. */
   write(data: Uint8Array): Promise<number>;
   /** Ends the sending side. */

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
-import { receive, textOf } from "../bytes.ts";
+import { concat, receive, textOf } from "../bytes.ts";
 import { codeOf, leavingNothing, until } from "../settle.ts";
 import {
   authority,
@@ -13,6 +13,7 @@ import {
   pair,
   refusal,
   serverKinds,
+  serveTcp,
 } from "./helpers.ts";
 import { available, type Files, OpenSsl, writeFiles } from "./openssl.ts";
 
@@ -28,6 +29,12 @@ const test = (name: string, run: (files: Files) => Promise<void>) =>
   });
 
 const versions = [["-tls1_2", "TLSv1.2"], ["-tls1_3", "TLSv1.3"]] as const;
+
+/** What comes, until it ends or breaks. */
+async function* chunksOf(conn: Deno.Conn): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const buffer = new Uint8Array(65536);
+  for (let n; (n = await conn.read(buffer).catch(() => null)) !== null;) yield buffer.slice(0, n);
+}
 
 /** `openssl s_client`, which verifies the server. */
 function client(server: socket.SocketId, files: Files, ...args: string[]): OpenSsl {
@@ -54,7 +61,72 @@ async function assertReverses(id: socket.SocketId): Promise<void> {
   assertEquals(await task.await(tls.recvLine(id)), "fedcba");
 }
 
+test("send() sends all though openssl s_client is refused new keys meanwhile", async (files) => {
+  const listener = tls.tcpserver("127.0.0.1", 0, { certs: [pair] });
+  const [hostname, port] = tls.getlocal(listener);
+  const accepting = tls.accept(listener);
+  const held: Uint8Array[] = [];
+  let holding = false;
+  /** Lengths of the records that went to the client since. */
+  const records: number[] = [];
+  await using proxy = serveTcp(async (near) => {
+    const far = await Deno.connect({ hostname, port });
+    const back = (async () => {
+      for await (const bytes of chunksOf(far)) {
+        for (let at = 0; holding && at < bytes.length; at += records.at(-1)!) {
+          records.push(5 + bytes[at + 3] * 256 + bytes[at + 4]);
+        }
+        await near.write(bytes);
+      }
+    })().catch(() => {});
+    for await (const bytes of chunksOf(near)) {
+      if (!holding) await far.write(bytes);
+      else if (held.push(bytes) === 2) await far.write(concat(held));
+    }
+    far.close();
+    await back;
+  });
+  const [ip, at] = proxy.address;
+  const args = ["-connect", `${ip}:${at}`, "-CAfile", files.ca, "-tls1_2"];
+  await using program = new OpenSsl("s_client", ...args);
+  const peer = await task.await(accepting);
+  await program.type("hello\n");
+  assertEquals(await task.await(tls.recvLine(peer)), "hello");
+  await task.await(tls.send(peer, "a small answer\n"));
+  await program.printed(/a small answer/);
+  // Data and the first message of a renegotiation come at once: there is an alert to be sent.
+  holding = true;
+  await program.type("more\n");
+  await until(() => held.length === 1);
+  await program.type("R\n");
+  assertEquals(await task.await(tls.recvLine(peer)), "more");
+  await task.await(tls.send(peer, "b\n"));
+  await until(() => records.length >= 2);
+  assert(records[1] >= 5 + 2 + 16, `${records}`);
+  [peer, listener].forEach(tls.close);
+});
+
 for (const [kind, serve] of serverKinds) {
+  test(`openssl s_client changes its keys and has ours changed [${kind}]`, async (files) => {
+    const listener = tls.tcpserver("127.0.0.1", 0, serve(pair));
+    const accepting = tls.accept(listener);
+    await using program = client(listener, files, "-tls1_3", "-msg");
+    const peer = await task.await(accepting);
+    for (const [time, command] of ["k", "K", "K"].entries()) {
+      await program.type(`${command}\n`);
+      await program.printed(new RegExp(`(KEYUPDATE[^]*){${time + 1}}`));
+      await program.type(`after ${command}\n`);
+      assertEquals(await task.await(tls.recvLine(peer)), `after ${command}`);
+      await task.await(tls.send(peer, `answer ${time}\n`));
+      await program.printed(new RegExp(`answer ${time}`));
+    }
+    await program.printed(/>>> TLS 1.3,[^\n]*KeyUpdate/);
+    await program.printed(/<<< TLS 1.3,[^\n]*KeyUpdate/);
+    tls.close(peer);
+    await program.printed(/^closed$|DONE/m);
+    tls.close(listener);
+  });
+
   for (const [flag, version] of versions) {
     test(`openssl s_client ${flag} talks to tcpserver() [${kind}]`, async (files) => {
       const listener = tls.tcpserver("127.0.0.1", 0, { ...serve(pair), alpn: ["http/1.1", "h2"] });

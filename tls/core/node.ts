@@ -10,6 +10,9 @@
  *   no back-pressure of its own.
  * - The TLS socket is never told that the transport ended. So its `end` means close_notify and nothing
  *   else, and a transport that ended without it is a stream that was cut.
+ * - A write of the program's is done when its ciphertext has been written, and Node is told so when it
+ *   is needed again. Told at once, it would look for more to send, in vain, after each write and after
+ *   each read.
  * - Nothing is taken away at once: the last words, close_notify or the alert that says what is wrong,
  *   reach the wire in a later turn, and are waited for, for a limited time.
  * - On the server side the TLS socket comes out of a `tls.Server` that never listens: a bare
@@ -22,7 +25,7 @@ import type { Transport } from "../../socket/core/transport.ts";
 import { nodeTimers, nodeTls } from "./builtins.ts";
 import { explain, TlsError } from "./codes.ts";
 import { describe, type TlsSession } from "./session.ts";
-import type { PeerCertificate, TlsInfo } from "./types.ts";
+import type { TlsInfo } from "./types.ts";
 
 /** What was read from the transport before, and what a read under way will bring. */
 export interface Preface {
@@ -33,15 +36,20 @@ export interface Preface {
 /** Says what is wrong with a client whose handshake is done. */
 export type Admit = (socket: TLSSocket) => TlsError | undefined;
 
-/** The most that is encrypted at once; it is held until the peer takes it. */
-const PART = 64 * 1024;
-/** Reads begin small, and grow as long as they are filled. */
+/** The most that is encrypted at once, what Deno does in one go; it is held until the peer takes it. */
+const PART = 48 * 1024;
+/** Reads begin small, and grow as long as they are filled. Much of what is received is sent again. */
 const MIN_READ = 4 * 1024;
-const MAX_READ = 128 * 1024;
+const MAX_READ = PART;
 /** So many reads in a row that leave most of the buffer empty make it shrink. */
 const PATIENCE = 16;
+/** What a record adds to what it carries, at most, unless it is padded. */
+const RECORD = 32;
 /** How long the last words may take, in milliseconds. */
 const LINGER = 1000;
+/** A write of at most this size is done before Node says so; of memory of which Node may hold so much. */
+const SMALL = 16 * 1024;
+const MAX_KEPT = 64 * 1024;
 
 /** What `node:tls` takes for a stream. Its ciphertext comes and goes by {@linkcode NodeTransport}. */
 class Wire {
@@ -85,21 +93,23 @@ class Wire {
   destroy(): void {}
 }
 
-/** Whose handshake an event of a server is about. */
-const handshakes: WeakMap<object, NodeTransport> = new WeakMap();
+/** What inherits from a server: it knows whose handshake the server's events are about. */
+interface Handshake extends Server {
+  transport?: NodeTransport;
+}
 
 /** Makes a server that never listens, for {@linkcode NodeTransport.server}. */
 export function makeServer(options: TlsOptions): Server {
   const server = nodeTls().createServer(options);
-  server.on("secureConnection", function (this: object, socket: TLSSocket) {
-    const transport = handshakes.get(this);
+  server.on("secureConnection", function (this: Handshake, socket: TLSSocket) {
+    const { transport } = this;
     if (transport === undefined) socket.destroy();
     else transport.accepted(socket);
   });
-  server.on("tlsClientError", function (this: object, error: Error, socket: TLSSocket) {
+  server.on("tlsClientError", function (this: Handshake, error: Error, socket: TLSSocket) {
     socket.on("error", () => {});
     const refused = socket.authorizationError;
-    handshakes.get(this)?.failed(
+    this.transport?.failed(
       refused ? new TlsError(String(refused), "client certificate refused") : error,
     );
   });
@@ -119,29 +129,54 @@ export class NodeTransport implements Transport {
   #preface: Uint8Array | undefined;
   #arriving: Promise<Uint8Array | null> | undefined;
   #reading = false;
-  #writing = false;
+  /** Ciphertext that is being written, and whom to tell when it was; what came meanwhile. */
+  #chunk: Uint8Array | undefined;
+  #done: (() => void) | undefined;
+  #later: [Uint8Array, () => void][] | undefined;
+  /** Ciphertext was written, which Node has yet to be told. */
+  #untold: (() => void) | undefined;
   /** Plaintext that nobody has taken, the first of it up to `#at`. */
   readonly #held: Uint8Array[] = [];
   #at = 0;
+  /** So much came of the ciphertext that is being decrypted. */
+  #plain = 0;
   /** The transport ended. */
   #cut = false;
   /** close_notify came. */
   #ended = false;
   #secure = false;
-  /** Resolves when close_notify is on its way. */
+  /** Resolves when Node has made close_notify; and how often it had sent until then. */
   #ending: Promise<void> | undefined;
+  #said = 0;
+  #sends = 0;
   #closed = false;
+  #left = false;
   /** What ended the connection; and what ended its sending side alone. */
   #error: unknown = undefined;
   #broken: unknown = undefined;
-  /** Somebody waits for news; for the wire to be idle; for a part to be written. */
+  /** The handshake waits for news; somebody for the wire to be idle. */
   #changed: PromiseWithResolvers<void> | undefined;
   #drained: PromiseWithResolvers<void> | undefined;
+  /** The read that waits, and where it wants its bytes. */
+  #reader: PromiseWithResolvers<unknown> | undefined;
+  #into: Uint8Array | undefined;
+  /** The write that waits, how long it is, whether it is small; and whether all of it is in the chunk. */
   #write: PromiseWithResolvers<number> | undefined;
   #part = 0;
+  #small = false;
+  #whole = false;
+  /** The last write was done before Node said so. */
+  #early = false;
+  #session: NodeSession | undefined;
   // One set of handlers per connection, not per operation.
-  readonly #onRead = (n: number | null) => this.#arrived(n);
-  readonly #onReadError = (error: unknown) => this.failed(error);
+  readonly #onRead = (outcome: unknown) => {
+    if (typeof outcome === "number" || outcome === null) this.#arrived(outcome);
+    else this.failed(outcome);
+  };
+  readonly #onSent = (outcome: unknown) => {
+    if (typeof outcome === "number") this.#sent(outcome);
+    else this.#sendFailed(outcome);
+  };
   readonly #onWritten = (error?: Error | null) => this.#written(error);
 
   private constructor(carrier: Transport, preface?: Preface, admit?: Admit) {
@@ -149,10 +184,7 @@ export class NodeTransport implements Transport {
     this.#preface = preface?.buffered.length ? preface.buffered : undefined;
     this.#arriving = preface?.arriving;
     this.#admit = admit;
-    this.#wire = new Wire((chunk, done) => {
-      this.#send(chunk, done);
-      return true;
-    });
+    this.#wire = new Wire((chunk, done) => this.#send(chunk, done));
   }
 
   /** Begins a handshake as the client. */
@@ -174,8 +206,8 @@ export class NodeTransport implements Transport {
     admit: Admit | undefined,
   ): NodeTransport {
     const transport = new NodeTransport(carrier, preface, admit);
-    const handshake: Server = Object.create(server);
-    handshakes.set(handshake, transport);
+    const handshake: Handshake = Object.create(server);
+    handshake.transport = transport;
     handshake.emit("connection", transport.#wire);
     return transport;
   }
@@ -190,7 +222,7 @@ export class NodeTransport implements Transport {
         if (!this.#secure) this.failed(cutOff());
       } else await this.#news();
     }
-    return new NodeSession(this.#socket!);
+    return this.#session = new NodeSession(this.#socket!);
   }
 
   // The transport is read only while a `read` waits, so whoever waits for that is the one who counts.
@@ -202,16 +234,24 @@ export class NodeTransport implements Transport {
     this.#carrier.unref?.();
   }
 
-  async read(buffer: Uint8Array): Promise<number | null> {
-    while (this.#held.length === 0) {
-      if (this.#ended) return null;
-      if (this.#error !== undefined) throw this.#error;
-      if (this.#cut) {
-        await turn(); // what came last may still be on its way through the decoder
-        if (this.#held.length === 0 && !this.#ended) throw cutOff();
-      } else await this.#news();
-    }
-    return this.#take(buffer);
+  read(buffer: Uint8Array): Promise<number | null> {
+    return this.#receive(buffer) as Promise<number | null>;
+  }
+
+  readOwned(): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.#receive(undefined) as Promise<Uint8Array<ArrayBuffer> | null>;
+  }
+
+  /** One is under way at a time. */
+  #receive(into: Uint8Array | undefined): Promise<unknown> {
+    if (this.#held.length > 0) return Promise.resolve(this.#take(into));
+    if (this.#ended) return Promise.resolve(null);
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    const { promise } = this.#reader = Promise.withResolvers<unknown>();
+    this.#into = into;
+    if (this.#cut) this.#afterCut();
+    else this.#pull();
+    return promise;
   }
 
   /** One is under way at a time. */
@@ -220,12 +260,16 @@ export class NodeTransport implements Transport {
     if (failure !== undefined) return Promise.reject(failure);
     const part = data.length > PART ? data.subarray(0, PART) : data;
     this.#part = part.length;
-    const write = this.#write = Promise.withResolvers();
+    this.#small = this.#chunk === undefined && part.length <= SMALL &&
+      part.buffer.byteLength <= MAX_KEPT;
+    const { promise } = this.#write = Promise.withResolvers<number>();
     this.#socket!.write(part, this.#onWritten);
-    return write.promise;
+    this.#tell(); // in this order Node finds something to send
+    return promise;
   }
 
   async closeWrite(): Promise<void> {
+    this.#session?.remember();
     await this.#lastWords(true);
     if (this.#broken !== undefined) throw this.#broken;
     if (!this.#closed) await this.#carrier.closeWrite();
@@ -237,16 +281,21 @@ export class NodeTransport implements Transport {
     // Behind what the peer does not take there is no room for last words.
     const clogged = this.#write !== undefined;
     const failed = (this.#error ?? this.#broken) !== undefined;
-    this.failed(new TlsError("ECONNABORTED", "socket was closed"));
+    this.failed(CLOSED);
     this.#write?.reject(this.#error);
     this.#leave(clogged ? turn() : this.#lastWords(this.#secure && !failed));
   }
 
   async #leave(lastWords: Promise<void>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LINGER);
-    await Promise.race([lastWords, promise]);
+    const timer = setTimeout(() => this.#letGo(), LINGER);
+    await lastWords;
     clearTimeout(timer);
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    if (this.#left) return;
+    this.#left = true;
     this.#socket?.destroy();
     this.#wire.closed();
     this.#held.length = 0;
@@ -255,17 +304,23 @@ export class NodeTransport implements Transport {
 
   /** Resolves when the last that there is to say has been written: close_notify, or an alert. */
   async #lastWords(clean: boolean): Promise<void> {
+    let said = this.#sends;
     if (clean) {
-      this.#ending ??= new Promise((resolve) => this.#socket!.end(() => resolve()));
+      if (this.#ending === undefined) {
+        this.#said = said;
+        this.#ending = new Promise((resolve) => this.#socket!.end(() => resolve()));
+      }
+      said = this.#said;
+      this.#tell();
       await this.#ending;
-    }
-    await turn(); // they reach the wire in a later turn
+    } else this.#tell();
+    if (this.#sends === said) await turn(); // they reach the wire in a later turn
     await this.#idle();
   }
 
   /** Resolves when all ciphertext has been written, or never will be. */
   async #idle(): Promise<void> {
-    if (this.#writing) await (this.#drained ??= Promise.withResolvers()).promise;
+    if (this.#chunk !== undefined) await (this.#drained ??= Promise.withResolvers()).promise;
   }
 
   /** A server's handshake is done. */
@@ -286,6 +341,7 @@ export class NodeTransport implements Transport {
   failed(error: unknown): void {
     this.#error ??= error;
     this.#notify();
+    this.#answer();
   }
 
   #watch(socket: TLSSocket): void {
@@ -293,20 +349,32 @@ export class NodeTransport implements Transport {
     socket.on("close", (hadError) => {
       // After close_notify Node may close before the peer's last words have been read.
       if (!hadError && !this.#cut) this.#ended = true;
-      if (!this.#ended) this.failed(new TlsError("ECONNABORTED", "TLS ended"));
-      else this.#notify();
+      if (!this.#ended) return this.failed(new TlsError("ECONNABORTED", "TLS ended"));
+      this.#notify();
+      this.#answer();
     });
   }
 
   #established(socket: TLSSocket): void {
     this.#secure = true;
-    socket.on("data", (chunk) => {
+    const take = (chunk: Uint8Array) => {
+      this.#plain += chunk.length;
       this.#held.push(chunk);
-      this.#notify();
-    });
+      this.#answer();
+    };
+    socket.on("data", take);
+    // It need not go through the queue of a stream that is always empty.
+    const { push } = socket;
+    if (socket.readableLength === 0) {
+      socket.push = (chunk: Uint8Array | null) => {
+        if (chunk === null) return push.call(socket, null);
+        take(chunk);
+        return true;
+      };
+    }
     socket.on("end", () => {
       this.#ended = true;
-      this.#notify();
+      this.#answer();
     });
     this.#notify();
   }
@@ -324,18 +392,37 @@ export class NodeTransport implements Transport {
     changed?.resolve();
   }
 
-  #take(buffer: Uint8Array): number {
-    if (buffer.length === 0) return 0; // detached meanwhile: nothing goes there
+  /** Gives the read that waits what there is, if there is anything. */
+  #answer(): void {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    if (this.#held.length > 0) reader.resolve(this.#take(this.#into));
+    else if (this.#ended) reader.resolve(null);
+    else if (this.#error !== undefined) reader.reject(this.#error);
+    else return;
+    this.#reader = this.#into = undefined;
+  }
+
+  async #afterCut(): Promise<void> {
+    await turn(); // what came last may still be on its way through the decoder
+    this.#reader?.reject(cutOff());
+    this.#reader = this.#into = undefined;
+  }
+
+  #take(into: Uint8Array | undefined): number | Uint8Array<ArrayBuffer> {
+    if (into?.length === 0) return 0; // detached meanwhile: nothing goes there
     const chunk = this.#held[0];
-    const left = chunk.length - this.#at;
-    if (left <= buffer.length) {
-      buffer.set(this.#at === 0 ? chunk : chunk.subarray(this.#at));
+    const at = this.#at;
+    const left = chunk.length - at;
+    if (into === undefined || left <= into.length) {
       this.#held.shift();
       this.#at = 0;
+      if (into === undefined) return owned(chunk, at);
+      into.set(at === 0 ? chunk : chunk.subarray(at));
       return left;
     }
-    buffer.set(chunk.subarray(this.#at, this.#at += buffer.length));
-    return buffer.length;
+    into.set(chunk.subarray(at, this.#at += into.length));
+    return into.length;
   }
 
   #pull(): void {
@@ -352,11 +439,11 @@ export class NodeTransport implements Transport {
       arriving.then((data) => {
         if (data !== null) this.#buffer = new Uint8Array(data);
         this.#arrived(data === null ? null : data.length);
-      }, this.#onReadError);
+      }, this.#onRead);
       return;
     }
     if (this.#buffer.length !== this.#size) this.#buffer = new Uint8Array(this.#size);
-    this.#carrier.read(this.#buffer).then(this.#onRead, this.#onReadError);
+    this.#carrier.read(this.#buffer).then(this.#onRead, this.#onRead);
   }
 
   #arrived(n: number | null): void {
@@ -364,7 +451,9 @@ export class NodeTransport implements Transport {
     if (this.#closed) return;
     if (n === null) {
       this.#cut = true;
-      return this.#notify();
+      this.#notify();
+      if (this.#reader !== undefined) this.#afterCut();
+      return;
     }
     if (n === this.#size) {
       this.#size = Math.min(this.#size * 4, MAX_READ);
@@ -381,32 +470,92 @@ export class NodeTransport implements Transport {
   /** Has ciphertext decrypted, and reads on if nothing came of it. */
   #feed(ciphertext: Uint8Array): void {
     this.#wire.feed(ciphertext);
-    if (this.#changed !== undefined) this.#pull();
+    const waits = this.#changed !== undefined || this.#reader !== undefined;
+    // What brought nothing, more than a record of data, or a failure may want an answer of Node's own.
+    const plain = this.#plain;
+    this.#plain = 0;
+    if (waits || ciphertext.length > plain + RECORD || this.#error !== undefined) this.#tell();
+    if (waits) this.#pull();
   }
 
   /** Writes ciphertext to the transport. */
-  #send(chunk: Uint8Array, done: () => void): void {
-    this.#writing = true;
-    this.#carrier.write(chunk).then((n) => {
-      if (n < chunk.length) this.#send(chunk.subarray(n), done);
-      else this.#sent(done);
-    }, (error) => {
-      this.#broken = error; // receiving may go on
-      this.#sent(done);
-      this.#notify();
-    });
+  #send(chunk: Uint8Array, done: () => void): boolean {
+    this.#sends++;
+    if (this.#chunk !== undefined) (this.#later ??= []).push([chunk, done]);
+    else {
+      this.#chunk = chunk;
+      this.#done = done;
+      this.#whole = this.#holds(chunk);
+      this.#carrier.write(chunk).then(this.#onSent, this.#onSent);
+    }
+    return true;
   }
 
-  #sent(done: () => void): void {
-    this.#writing = false;
-    done(); // may bring the next
-    if (this.#writing) return;
+  /**
+   * Whether it is all of a small write. Node encrypts what it takes at once, and it has taken it if
+   * nothing before it is left; what it had to say of its own comes before it. Ciphertext is longer
+   * than what it is of.
+   */
+  #holds(chunk: Uint8Array): boolean {
+    return this.#write !== undefined && this.#small && chunk.length > this.#part &&
+      this.#socket!.writableLength === this.#part;
+  }
+
+  #sent(n: number): void {
+    const chunk = this.#chunk!;
+    if (n < chunk.length) {
+      this.#chunk = chunk.subarray(n);
+      this.#carrier.write(this.#chunk).then(this.#onSent, this.#onSent);
+      return;
+    }
+    const done = this.#done!;
+    this.#chunk = this.#done = undefined;
+    const write = this.#write;
+    if (this.#whole && write !== undefined && !this.#later?.length) {
+      this.#untold = done;
+      this.#early = true;
+      this.#write = undefined;
+      write.resolve(this.#part);
+    } else this.#next(done);
+    this.#checkIdle();
+  }
+
+  /** Receiving may go on. */
+  #sendFailed(error: unknown): void {
+    this.#broken = error;
+    const done = this.#done!;
+    this.#chunk = this.#done = undefined;
+    this.#next(done);
+    this.#checkIdle();
+    this.#notify();
+  }
+
+  /** Tells Node, which may bring the next. */
+  #next(done: () => void): void {
+    const later = this.#later?.shift();
+    if (later !== undefined) this.#send(...later);
+    done();
+  }
+
+  #checkIdle(): void {
+    if (this.#chunk !== undefined) return;
     this.#drained?.resolve();
     this.#drained = undefined;
   }
 
+  /** Tells Node that its last ciphertext was written. */
+  #tell(): void {
+    const untold = this.#untold;
+    this.#untold = undefined;
+    untold?.();
+  }
+
   /** A part of the program's has been written, or will not be. */
   #written(error: Error | null | undefined): void {
+    if (this.#early) {
+      this.#early = false;
+      return;
+    }
     const write = this.#write;
     this.#write = undefined;
     const failure = this.#error ?? this.#broken ?? error;
@@ -415,29 +564,46 @@ export class NodeTransport implements Transport {
   }
 }
 
+/** The rest of a chunk, in memory that it shares with nobody. */
+function owned(chunk: Uint8Array, at: number): Uint8Array<ArrayBuffer> {
+  const { buffer } = chunk;
+  if (at === 0 && chunk.length === buffer.byteLength) return new Uint8Array(buffer as ArrayBuffer);
+  return new Uint8Array(at === 0 ? chunk : chunk.subarray(at));
+}
+
 /** A session of Node's TLS. */
 export class NodeSession implements TlsSession {
   readonly explain = explain;
   readonly joins = true;
-  readonly #info: Omit<TlsInfo, "peerCertificate">;
-  readonly #certificate: PeerCertificate | null;
+  #socket: TLSSocket | undefined;
+  #info: TlsInfo | undefined;
 
-  /** Asks at once for what the socket tells only as long as it is there. */
   constructor(socket: TLSSocket) {
+    this.#socket = socket;
+  }
+
+  /** Asks for what the socket tells only as long as it is there. */
+  remember(): TlsInfo {
+    const socket = this.#socket;
+    if (socket === undefined) return this.#info!;
+    this.#socket = undefined;
     const { alpnProtocol, servername } = socket as TLSSocket & { servername?: string | false };
-    this.#info = {
+    return this.#info = {
       protocol: socket.getProtocol(),
       cipher: socket.getCipher()?.name ?? null,
       alpn: alpnProtocol || null,
       sni: servername || null,
+      peerCertificate: describe(socket.getPeerCertificate()),
     };
-    this.#certificate = describe(socket.getPeerCertificate());
   }
 
   info(): TlsInfo {
-    return { ...this.#info, peerCertificate: this.#certificate };
+    return { ...this.remember() };
   }
 }
+
+/** Nobody sees where it was made. */
+const CLOSED = new TlsError("ECONNABORTED", "socket was closed");
 
 function cutOff(): TlsError {
   return new TlsError("EUNEXPECTEDEOF", "connection was cut without close_notify");

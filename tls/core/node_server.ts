@@ -15,7 +15,7 @@ import { listenOn } from "../../socket/core/tcp.ts";
 import type { Place, TlsSource } from "./acceptor.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { type ClientHello, MAX_HELLO, readClientHello } from "./client_hello.ts";
-import { TlsError, toTlsError } from "./codes.ts";
+import { TlsError } from "./codes.ts";
 import { chooseByName } from "./names.ts";
 import { type Admit, makeServer, NodeTransport, type Preface } from "./node.ts";
 import type { ServerPlan } from "./plan.ts";
@@ -82,19 +82,18 @@ export class NodeServer {
     greeted?: () => void,
   ): Promise<Secured> {
     const choices = this.#choices; // those of the moment when the connection came
-    const { hello, bytes } = await guarded(carrier, hear(carrier, preface), signal);
-    greeted?.();
-    let transport: NodeTransport;
-    try {
+    let transport: Transport = carrier;
+    const securing = async (): Promise<Secured> => {
+      const { hello, bytes } = await hear(carrier, preface);
+      if (signal.aborted) throw signal.reason; // nothing begins over what was just closed
+      greeted?.();
       const { server } = chooseByName(choices, hello.serverName);
       const heard: Preface = { buffered: bytes, arriving: undefined };
-      transport = NodeTransport.server(carrier, server, heard, this.#admit);
-    } catch (cause) {
-      carrier.close();
-      throw toTlsError(cause);
-    }
-    const session = await guarded(transport, transport.handshake(), signal);
-    return { transport, session };
+      const secure = NodeTransport.server(carrier, server, heard, this.#admit);
+      transport = secure;
+      return { transport, session: await secure.handshake() };
+    };
+    return await guarded({ close: () => transport.close() }, securing(), signal);
   }
 }
 

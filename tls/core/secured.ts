@@ -11,7 +11,7 @@ export interface Secured {
 
 /** Waits for a part of a handshake; closes the connection if it fails or is given up. */
 export async function guarded<T>(
-  transport: Transport,
+  transport: Pick<Transport, "close">,
   handshake: Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {

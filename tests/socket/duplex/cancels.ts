@@ -2,7 +2,16 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { socket, task } from "../../../mod.ts";
-import { assertSame, concat, HUGE, randomBytes, receive, receiveAll, textOf } from "../../bytes.ts";
+import {
+  assertSame,
+  concat,
+  HUGE,
+  randomBytes,
+  receive,
+  receiveAll,
+  sha256,
+  textOf,
+} from "../../bytes.ts";
 import { type Random, withSeed } from "../../random.ts";
 import { faultOf, turn } from "../../settle.ts";
 import type { DuplexTest } from "../duplex_test.ts";
@@ -81,6 +90,45 @@ export function cancelTests(test: DuplexTest): void {
     assertEquals(await task.all([begun, b, d]), [HUGE.length, 1, 1]);
     socket.shutdown(client);
     assertEquals(await receiveAll(peer), new Uint8Array(0));
+  });
+
+  test("send() sends what it was given, whatever became of others in its turn", async (pair) => {
+    const { client, peer } = pair;
+    for (
+      const sizes of [[5, 3, 3], [5, 5], [5, 600, 5], [500, 5, 8], [600, 600], [8, 8, 8, 600], [
+        5,
+        600,
+      ], [5, 70_000]]
+    ) {
+      for (let cancelled = -1; cancelled < sizes.length; cancelled++) {
+        const data = sizes.map((size) => randomBytes(size));
+        const ids = data.map((bytes) => {
+          const lent = bytes.slice();
+          const id = socket.send(client, lent);
+          if (lent.length <= 512) lent.fill(0); // small ones are the program's again
+          return id;
+        });
+        if (cancelled >= 0) task.cancel(ids[cancelled]);
+        await turn();
+        const end = randomBytes(16);
+        socket.send(client, end);
+        let got: Uint8Array = new Uint8Array(0);
+        while (sha256(got.slice(-16)) !== sha256(end)) {
+          got = concat([got, await task.await(socket.recv(peer))]);
+        }
+        // The first may have begun when it was cancelled: then it went out whole.
+        const whole = got.length - 16 === concat(data).length;
+        const expected = whole ? data : data.filter((_, i) => i !== cancelled);
+        assertSame(got, concat([...expected, end]), `${sizes}, ${cancelled} cancelled`);
+        for (const [i, id] of ids.entries()) {
+          if (i === cancelled) task.forget(id);
+          else assertEquals(await task.await(id), sizes[i]);
+        }
+        // Nothing is taken to be worked on any more.
+        await task.await(socket.send(client, new Uint8Array(1000), { transfer: true }));
+        assertEquals((await receive(peer, 1000)).length, 1000);
+      }
+    }
   });
 
   test("send() goes out whole when it is cancelled after it began", async ({ client, peer }) => {
