@@ -12,6 +12,7 @@ import {
   type TaskId,
   wrongRange,
 } from "../task/core/mod.ts";
+import { countAgain } from "./core/failure.ts";
 import { handOver } from "./core/handover.ts";
 import { findStream, refuse } from "./core/lookup.ts";
 import type { Stream } from "./core/stream.ts";
@@ -105,6 +106,7 @@ class Relay implements Owner {
     if (this.task.state !== RUNNING) return;
     fault(this.task, error);
     this.#close();
+    countAgain(error);
   }
 
   #aborted(): Error {
