@@ -1,12 +1,5 @@
 import { await as awaitTask } from "../task/await.ts";
-import {
-  checkBoolean,
-  checkOptions,
-  checkSignal,
-  checkTimeout,
-  type SocketId,
-  type TaskId,
-} from "../task/core/mod.ts";
+import { checkBoolean, checkWaitOptions, type SocketId, type TaskId } from "../task/core/mod.ts";
 import { connectCreated } from "./core/created.ts";
 import { checkRemoteHost, checkRemotePort } from "./core/check.ts";
 import { CONNECT_TIMEOUT, dial } from "./core/dial.ts";
@@ -132,14 +125,14 @@ function connectTo(
 ): TaskId<SocketId> {
   host = checkRemoteHost(host);
   checkRemotePort(port);
-  checkConnectOptions(options);
-  const { timeout = CONNECT_TIMEOUT, signal } = options;
-  return dial([host, port], { timeout, signal }, (signal) => openTcp(host, port, options, signal));
+  const checked = checkConnectOptions(options);
+  return dial([host, port], checked, (signal) => openTcp(host, port, checked, signal));
 }
 
-function checkConnectOptions(options: ConnectOptions): void {
-  checkOptions(options, ["timeout", "signal", "noDelay"]);
-  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
-  if (options.signal !== undefined) checkSignal("signal", options.signal);
-  if (options.noDelay !== undefined) checkBoolean("noDelay", options.noDelay);
+/** Gives the options as they were checked: a getter might give something else when it is asked again. */
+function checkConnectOptions(options: ConnectOptions): ConnectOptions {
+  const { timeout, signal } = checkWaitOptions(options, ["timeout", "signal", "noDelay"]);
+  const { noDelay } = options;
+  if (noDelay !== undefined) checkBoolean("noDelay", noDelay);
+  return { timeout: timeout ?? CONNECT_TIMEOUT, signal, noDelay };
 }

@@ -103,14 +103,14 @@ export function tcpserver(
   return new Listener(source, local).id;
 }
 
+/** Gives the options as they were checked: a getter might give something else when it is asked again. */
 function checkListenOptions(options: number | ListenOptions): ListenOptions {
   if (typeof options === "number") options = { backlog: options };
   checkOptions(options, ["backlog", "reusePort", "proxyProtocol", "handshakeTimeout"]);
-  if (options.backlog !== undefined) checkInteger("backlog", options.backlog, 1, 65535);
-  for (const name of ["reusePort", "proxyProtocol"] as const) {
-    if (options[name] !== undefined) checkBoolean(name, options[name]);
-  }
-  const { handshakeTimeout } = options;
+  const { backlog, reusePort, proxyProtocol, handshakeTimeout } = options;
+  if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
+  if (reusePort !== undefined) checkBoolean("reusePort", reusePort);
+  if (proxyProtocol !== undefined) checkBoolean("proxyProtocol", proxyProtocol);
   if (handshakeTimeout !== undefined) checkTimeout("handshakeTimeout", handshakeTimeout);
-  return options;
+  return { backlog, reusePort, proxyProtocol, handshakeTimeout };
 }

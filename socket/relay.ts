@@ -12,6 +12,7 @@ import {
   type TaskId,
   wrongRange,
 } from "../task/core/mod.ts";
+import { countAgain } from "./core/failure.ts";
 import { handOver } from "./core/handover.ts";
 import { findStream, refuse } from "./core/lookup.ts";
 import type { Stream } from "./core/stream.ts";
@@ -105,6 +106,7 @@ class Relay implements Owner {
     if (this.task.state !== RUNNING) return;
     fault(this.task, error);
     this.#close();
+    countAgain(error);
   }
 
   #aborted(): Error {
@@ -116,31 +118,38 @@ class Relay implements Owner {
     let count = 0;
     let buffer: Uint8Array | undefined;
     while (this.task.state === RUNNING) {
-      const sending = await this.#receive(from, to, buffer);
-      if (to.closed || (sending === undefined && this.task.state !== RUNNING)) return count;
-      if (sending === undefined) {
+      const passed = await this.#receive(from, to, buffer);
+      if (to.closed || (passed === undefined && this.task.state !== RUNNING)) {
+        passed?.sent.catch(() => {}); // the close says it all
+        return count;
+      }
+      if (passed === undefined) {
         await awaitTask(to.sender.shutdown());
         return count;
       }
-      const sent = await awaitTask(sending);
+      const sent = await passed.sent;
       count += sent;
       buffer = sent < BULK ? undefined : buffer ?? new Uint8Array(CHUNK);
     }
     return count;
   }
 
-  /** Receives once, and begins at once to send that: what the program then sends comes after it. */
+  /**
+   * Receives once, and begins at once to send that: what the program then sends comes after it. It is
+   * awaited at once, too, since nobody else claims it; in an object, or this would wait for it.
+   */
   async #receive(
     { receiver }: Stream,
     to: Stream,
     buffer: Uint8Array | undefined,
-  ): Promise<TaskId<number> | undefined> {
+  ): Promise<{ sent: Promise<number> } | undefined> {
     const task = receiver.begin("recv", CHUNK, buffer);
     this.#receiving.add(task.id);
     try {
       return await handOver(task, (received: Uint8Array | number) => {
         const data = typeof received === "number" ? buffer!.subarray(0, received) : received;
-        return data.length === 0 || to.closed ? undefined : to.sender.send(data, "send");
+        if (data.length === 0 || to.closed) return undefined;
+        return { sent: awaitTask(to.sender.send(data, "send")) };
       });
     } finally {
       this.#receiving.delete(task.id);

@@ -90,8 +90,8 @@ export function unixserver(path: string, options: number | UnixListenOptions = {
  */
 export function unixconnect(path: string, options: WaitOptions = {}): Promise<SocketId> {
   checkPath(path);
-  checkWaitOptions(options);
-  return awaitTask(dial([path, 0], options, () => openUnix(path)));
+  const checked = checkWaitOptions(options);
+  return awaitTask(dial([path, 0], checked, () => openUnix(path)));
 }
 
 function checkPath(path: unknown): void {

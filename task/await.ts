@@ -89,7 +89,7 @@ const AWAIT_OPTIONS = ["timeout", "signal", "cancel"];
  * ```
  */
 function awaitTask<T>(id: TaskId<T>, options?: AwaitOptions): Promise<T> {
-  if (options !== undefined) checkAwaitOptions(options);
+  const checked = options === undefined ? undefined : checkAwaitOptions(options);
   const task = find(id);
   if (task === undefined) {
     checkId("id", id);
@@ -100,13 +100,15 @@ function awaitTask<T>(id: TaskId<T>, options?: AwaitOptions): Promise<T> {
     claim(task);
     return outcome<T>(task);
   }
-  if (options === undefined) return promiseOf(task) as Promise<T>;
-  return new Promise((resolve) => new BoundedAwait(task, options, resolve));
+  if (checked === undefined) return promiseOf(task) as Promise<T>;
+  return new Promise((resolve) => new BoundedAwait(task, checked, resolve));
 }
 
-function checkAwaitOptions(options: AwaitOptions): void {
-  checkWaitOptions(options, AWAIT_OPTIONS);
-  if (options.cancel !== undefined) checkBoolean("cancel", options.cancel);
+function checkAwaitOptions(options: AwaitOptions): AwaitOptions {
+  const { timeout, signal } = checkWaitOptions(options, AWAIT_OPTIONS);
+  const { cancel = false } = options;
+  checkBoolean("cancel", cancel);
+  return { timeout, signal, cancel };
 }
 
 function outcome<T>(task: Task): Promise<T> {
@@ -173,7 +175,7 @@ class BoundedAwait<T> implements Waiter {
  * ```
  */
 export function wait(options: WaitOptions = {}): Promise<void> {
-  checkWaitOptions(options);
+  const checked = checkWaitOptions(options);
   if (runningCount() === 0) return Promise.resolve();
   return new Promise((resolve) => {
     const idle = () => {
@@ -184,7 +186,7 @@ export function wait(options: WaitOptions = {}): Promise<void> {
       removeIdle(idle);
       resolve(givenUp(reason));
     };
-    const bound = new Bound({ expired }, "wait for all tasks", options);
+    const bound = new Bound({ expired }, "wait for all tasks", checked);
     addIdle(idle);
     bound.arm();
   });

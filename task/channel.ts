@@ -91,11 +91,14 @@ export class Channel<T> implements AsyncIterable<T> {
    * @throws {TypeError} If an option has the wrong type or name.
    */
   send(value: T, options?: ChannelWaitOptions): Promise<void> {
-    if (checkAborted(options)) return Promise.reject(options!.signal!.reason);
+    const signal = checkedSignal(options);
+    if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed) return Promise.reject(new ChannelClosedError(value));
     if (this.trySend(value)) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#givers.push(new Giver(value, resolve, reject, options));
+      const giver = new Giver(value, resolve, reject, signal);
+      this.#givers.push(giver);
+      giver.bound?.arm();
     });
   }
 
@@ -180,13 +183,16 @@ export class Channel<T> implements AsyncIterable<T> {
 
   /** Receives a value, or `end` once the channel is closed and drained. */
   #receive<E>(end: E, options?: ChannelWaitOptions): Promise<T | E> {
-    if (checkAborted(options)) return Promise.reject(options!.signal!.reason);
+    const signal = checkedSignal(options);
+    if (signal?.aborted) return Promise.reject(signal.reason);
     const [taken, value] = this.tryRecv();
     if (taken) return Promise.resolve(value);
     if (this.#closed) return Promise.resolve(end);
     return new Promise((resolve, reject) => {
       const take = (value: unknown) => resolve(value === CLOSED ? end : value as T);
-      this.#takers.push(new Recv(take, reject, options));
+      const taker = new Recv(take, reject, signal);
+      this.#takers.push(taker);
+      taker.bound?.arm();
     });
   }
 }
@@ -220,36 +226,35 @@ export function channel<T>(capacity: number = 0): Channel<T> {
   return new Channel(capacity);
 }
 
-/** Checks the options; `true` if the signal has aborted already. */
-function checkAborted(options: ChannelWaitOptions | undefined): boolean {
-  if (options === undefined) return false;
+/** Gives the signal as it was checked: a getter might give another when it is asked again. */
+function checkedSignal(options: ChannelWaitOptions | undefined): AbortSignal | undefined {
+  if (options === undefined) return undefined;
   checkOptions(options, ["signal"]);
-  if (options.signal === undefined) return false;
-  checkSignal("signal", options.signal);
-  return options.signal.aborted;
+  const { signal } = options;
+  if (signal !== undefined) checkSignal("signal", signal);
+  return signal;
 }
 
 class Recv implements Taker {
   prev: Taker | undefined = undefined;
   next: Taker | undefined = undefined;
   queue: Queue<Taker> | undefined = undefined;
+  readonly bound: Bound | undefined;
   readonly #take: (value: unknown) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #bound: Bound | undefined;
 
   constructor(
     take: (value: unknown) => void,
     reject: (reason: unknown) => void,
-    options: ChannelWaitOptions | undefined,
+    signal: AbortSignal | undefined,
   ) {
     this.#take = take;
     this.#reject = reject;
-    this.#bound = options?.signal && new Bound(this, "recv", options);
-    this.#bound?.arm();
+    this.bound = signal && new Bound(this, "recv", { signal });
   }
 
   receive(value: unknown): void {
-    this.#bound?.disarm();
+    this.bound?.disarm();
     this.#take(value);
   }
 
@@ -263,32 +268,31 @@ class Giver<T> implements Link<Giver<T>> {
   prev: Giver<T> | undefined = undefined;
   next: Giver<T> | undefined = undefined;
   queue: Queue<Giver<T>> | undefined = undefined;
+  readonly bound: Bound | undefined;
   readonly #value: T;
   readonly #resolve: () => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #bound: Bound | undefined;
 
   constructor(
     value: T,
     resolve: () => void,
     reject: (reason: unknown) => void,
-    options: ChannelWaitOptions | undefined,
+    signal: AbortSignal | undefined,
   ) {
     this.#value = value;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#bound = options?.signal && new Bound(this, "send", options);
-    this.#bound?.arm();
+    this.bound = signal && new Bound(this, "send", { signal });
   }
 
   accept(): T {
-    this.#bound?.disarm();
+    this.bound?.disarm();
     this.#resolve();
     return this.#value;
   }
 
   refuse(): void {
-    this.#bound?.disarm();
+    this.bound?.disarm();
     this.#reject(new ChannelClosedError(this.#value));
   }
 

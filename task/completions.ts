@@ -228,10 +228,10 @@ export class CompletionQueue implements Disposable {
    * @throws {RangeError} If `timeout` is out of range.
    */
   wait(options: WaitOptions = {}): Promise<void> {
-    checkWaitOptions(options);
+    const checked = checkWaitOptions(options);
     if (this.#disposed) return Promise.reject(disposed("wait"));
     if (this.#ready.size > 0) return Promise.resolve();
-    return new Promise((resolve) => new Wait(this.#waits, options, resolve));
+    return new Promise((resolve) => new Wait(this.#waits, checked, resolve));
   }
 
   /**

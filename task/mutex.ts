@@ -55,14 +55,14 @@ export class Mutex {
    * @throws {RangeError} If `timeout` is out of range.
    */
   acquire(options: WaitOptions = {}): Promise<void> {
-    checkWaitOptions(options);
-    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
+    const checked = checkWaitOptions(options);
+    if (checked.signal?.aborted) return Promise.reject(checked.signal.reason);
     if (!this.#held) {
       this.#held = true;
       return Promise.resolve();
     }
     return new Promise((resolve) => {
-      const waiter = new Acquire(resolve, options);
+      const waiter = new Acquire(resolve, checked);
       this.#waiters.push(waiter);
       waiter.bound.arm();
     });

@@ -70,11 +70,11 @@ export function select<const S extends readonly Source[]>(
   sources: S,
   options: WaitOptions = {},
 ): Promise<Selected<SourceValue<S[number]>>> {
-  checkWaitOptions(options);
+  const checked = checkWaitOptions(options);
   const found = resolveSources(sources);
   if (found instanceof UnknownTaskError) return Promise.reject(found);
   return new Promise((resolve) => {
-    new Selection(found, options, resolve as (selected: Selected | Promise<never>) => void).begin();
+    new Selection(found, checked, resolve as (selected: Selected | Promise<never>) => void).begin();
   });
 }
 

@@ -52,14 +52,14 @@ export function settled<S extends AnyTask>(
   if (typeof ids?.[Symbol.iterator] !== "function") {
     throw wrongType("ids", "an iterable of task IDs", ids);
   }
-  checkWaitOptions(options);
+  const checked = checkWaitOptions(options);
   const list = [...ids];
   list.forEach((id) => checkId("ids", id));
   if (list.length === 0) throw wrongEmpty("ids", "at least one task", "an empty iterable");
   const now = list.filter(isNotRunning);
   if (now.length > 0) return Promise.resolve(now);
   return new Promise<void>((resolve) => {
-    new FirstSettled(list.map((id) => find(id)!), options, resolve);
+    new FirstSettled(list.map((id) => find(id)!), checked, resolve);
   }).then(() => list.filter(isNotRunning)); // all that have settled in the same turn
 }
 

@@ -91,7 +91,7 @@ export function recvUntil(
  * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
  *
  * @param id An encrypted connection.
- * @param options `max`: the longest line in bytes. Default: 65536.
+ * @param options `max`: the longest line in bytes, with its end. Default: 65536.
  * @returns The task; its result is the line, or `null` at end of stream.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `max` is not an integer from 1.
@@ -125,7 +125,7 @@ export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<strin
  * was cut without close_notify, otherwise as `socket.lines`.
  *
  * @param id An encrypted connection.
- * @param options `max`: the longest line in bytes. Default: 65536.
+ * @param options `max`: the longest line in bytes, with its end. Default: 65536.
  * @returns The lines, without `\n` or `\r\n`.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `max` is not an integer from 1.

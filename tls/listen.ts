@@ -60,7 +60,7 @@ export function tcpserver(
   checkPort(port);
   if (typeof options === "number") options = { backlog: options };
   const plan = checkServer("listen", options, LISTENER);
-  const { backlog = 128, proxyProtocol = false } = options;
+  const { backlog, proxyProtocol } = plan;
   const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];
   const source = openSource({ host, port, backlog, proxyProtocol }, plan, pairs);
   return new Listener(new TlsAcceptor(source, plan), source.local).id;

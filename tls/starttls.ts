@@ -29,6 +29,7 @@ import {
   TimeoutError,
   wrongRange,
 } from "../task/core/mod.ts";
+import { countAgain } from "../socket/core/failure.ts";
 import { faulted, findStream, refuse } from "../socket/core/lookup.ts";
 import type { Side } from "../socket/core/types.ts";
 import type { Stream } from "../socket/core/stream.ts";
@@ -262,8 +263,10 @@ class Upgrade implements Owner, Upgrading {
   #failed(cause: unknown): void {
     this.#bound.disarm();
     if (this.task.state !== RUNNING) return;
-    fault(this.task, this.#stream.translate(cause, "starttls"));
+    const error = this.#stream.translate(cause, "starttls");
+    fault(this.task, error);
     this.#stream.close();
+    countAgain(error);
   }
 
   /** Time ran out, or the caller's signal aborted. */
@@ -273,11 +276,12 @@ class Upgrade implements Owner, Upgrading {
       : reason;
     fault(this.task, error, error !== reason);
     this.#stream.close();
+    countAgain(error);
   }
 
   closed(): void {
     this.#bound.disarm();
-    if (!this.#cancelled) {
+    if (this.task.state === RUNNING && !this.#cancelled) {
       fault(this.task, this.#stream.fail("ECONNABORTED", "starttls", "socket was closed"));
     }
     this.#controller.abort();

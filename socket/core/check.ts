@@ -170,10 +170,12 @@ export function checkUntil(op: string, options: UntilOptions): number {
   return max;
 }
 
-/** How long a gentle close may take. */
-export function checkFinish(options: FinishOptions): void {
+/** How long a gentle close may take, as it was checked. */
+export function checkFinish(options: FinishOptions): number | undefined {
   checkOptions(options, ["timeout"]);
-  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
+  const { timeout } = options;
+  if (timeout !== undefined) checkTimeout("timeout", timeout);
+  return timeout;
 }
 
 /** Options of `serve` that were checked. */

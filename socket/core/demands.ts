@@ -39,7 +39,7 @@ export class Until extends Demand {
   }
 
   readonly #delimiter: Uint8Array;
-  readonly #max: number;
+  protected readonly max: number;
   /** Before here the delimiter does not begin, unless in what has been put in front since. */
   #from = 0;
   #pushed = 0;
@@ -49,20 +49,20 @@ export class Until extends Demand {
   constructor(delimiter: Uint8Array, max: number) {
     super();
     this.#delimiter = delimiter;
-    this.#max = max;
+    this.max = max;
   }
 
   isMet(receiver: Receiver): boolean {
     const { buffered } = receiver;
     // Where the delimiter may begin and still end within what is there and within `max`.
-    const end = Math.max(0, Math.min(buffered, this.#max) - this.#delimiter.length + 1);
+    const end = Math.max(0, Math.min(buffered, this.max) - this.#delimiter.length + 1);
     let at = -1;
     if (this.#pushed > 0) at = this.#find(receiver, 0, Math.min(this.#pushed, end));
     if (at === -1 && this.#from < end) at = this.#find(receiver, this.#from, end);
     this.#length = at === -1 ? 0 : at + this.#delimiter.length;
     this.#from = end;
     this.#pushed = 0;
-    return at !== -1 || buffered >= this.#max || receiver.ended;
+    return at !== -1 || this.isTooLong(buffered) || receiver.ended;
   }
 
   #find(receiver: Receiver, from: number, end: number): number {
@@ -74,12 +74,17 @@ export class Until extends Demand {
 
   meet(task: Task, receiver: Receiver): void {
     if (this.#length > 0) this.found(task, receiver, this.#length);
-    else if (receiver.buffered < this.#max) this.ended(task, receiver);
+    else if (!this.isTooLong(receiver.buffered)) this.ended(task, receiver);
     else {
-      const text = `no ${this.sought} in the first ${this.#max} bytes: ` +
+      const text = `no ${this.sought} in the first ${this.max} bytes: ` +
         'raise "max", or receive it in parts';
       fault(task, receiver.fail("EMSGSIZE", task.kind, text));
     }
+  }
+
+  /** Whether so many bytes without the delimiter are too many. */
+  protected isTooLong(buffered: number): boolean {
+    return buffered >= this.max;
   }
 
   /** The first `length` bytes are the message. */
@@ -105,6 +110,11 @@ export class Line extends Until {
 
   protected override get sought(): string {
     return "line end";
+  }
+
+  /** The last line of a stream need not end: whether one of `max` bytes is the last, what follows tells. */
+  protected override isTooLong(buffered: number): boolean {
+    return buffered > this.max;
   }
 
   protected override found(task: Task, receiver: Receiver, length: number): void {

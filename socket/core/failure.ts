@@ -1,13 +1,18 @@
+/** Failures as they are reported: from a code, or from an error of Deno's. */
 import { codeFor, lastErrno, lookUp, setErrno } from "./codes.ts";
 import { DeferredFault } from "../../task/core/mod.ts";
 import { SocketError, type SocketErrorDetails } from "./error.ts";
 
-/** Failures as they are reported: from a code, or from an error of Deno's. */
 /** A failure that counts: it sets `errno()`. */
 export function failure(code: string, op: string, details: SocketErrorDetails): SocketError {
   const error = new SocketError(code, op, details);
   setErrno(error.errno);
   return error;
+}
+
+/** A failure is the last one still: what the close for its sake faulted has counted since. */
+export function countAgain(error: unknown): void {
+  if (error instanceof SocketError) setErrno(error.errno);
 }
 
 /** A failure of many tasks at once: it counts now, and a task's error is made when somebody looks. */

@@ -9,6 +9,7 @@ import {
   type TaskId,
 } from "../../task/core/mod.ts";
 import { cancel } from "../../task/cancel.ts";
+import { countAgain } from "./failure.ts";
 import type { Stream } from "./stream.ts";
 
 /** The most that is received at once, to be dropped. */
@@ -69,6 +70,7 @@ class Finish implements Owner {
     if (this.task.state !== RUNNING) return;
     this.#leave();
     this.#stream.close();
+    countAgain(error);
     fault(this.task, error);
   }
 

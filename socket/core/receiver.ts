@@ -390,11 +390,11 @@ export class Receiver {
       const n = Math.min(into.length, this.#pushed.piece);
       into.set(this.#pushed.look(n));
       this.#skipPushed(n);
-      complete(task, n);
+      complete(task, n, this);
     } else if (this.#start < this.#end) {
       const end = Math.min(this.#end, this.#start + into.length);
       into.set(this.#buffer!.subarray(this.#start, end));
-      complete(task, end - this.#start);
+      complete(task, end - this.#start, this);
       this.#advance(end);
     } else if (this.#cause !== undefined) this.faultEnded(task);
     else complete(task, 0);
@@ -583,7 +583,7 @@ export class Receiver {
     if (into.length < n) this.#cause = this.#detachedBuffer();
     else if (task !== undefined && this.#pushed === undefined) {
       this.#waiting.remove(task);
-      complete(task, n);
+      complete(task, n, this);
     } else {
       // Nobody waits for it there any more, or what was pushed comes first.
       this.#buffer = new Uint8Array(into.subarray(0, n));

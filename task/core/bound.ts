@@ -19,10 +19,16 @@ interface Bounded {
 
 const WAIT_OPTIONS = ["timeout", "signal"];
 
-export function checkWaitOptions(options: WaitOptions, known: string[] = WAIT_OPTIONS): void {
+/** Gives the options as they were checked: a getter might give something else when it is asked again. */
+export function checkWaitOptions(
+  options: WaitOptions,
+  known: readonly string[] = WAIT_OPTIONS,
+): WaitOptions {
   checkOptions(options, known);
-  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
-  if (options.signal !== undefined) checkSignal("signal", options.signal);
+  const { timeout, signal } = options;
+  if (timeout !== undefined) checkTimeout("timeout", timeout);
+  if (signal !== undefined) checkSignal("signal", signal);
+  return { timeout, signal };
 }
 
 /** The timer of one wait and its place at the signal: armed together, gone together. */

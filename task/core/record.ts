@@ -260,9 +260,9 @@ function deliver(task: Task): boolean {
     taken = true;
   }
   if (task.waiters !== undefined) {
-    const waiters = task.waiters;
+    // One that is told may take others back, which are then not told.
+    for (const waiter of task.waiters) if (waiter.settled(task)) taken = true;
     task.waiters = undefined;
-    for (const waiter of waiters) if (waiter.settled(task)) taken = true;
   }
   return taken;
 }

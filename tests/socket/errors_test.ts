@@ -1,6 +1,7 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { socket, task } from "../../mod.ts";
 import { CodedError, codeOf as codeOfCause, translate } from "../../socket/core/failure.ts";
+import { HUGE } from "../bytes.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { resettable } from "../reset.ts";
 import { codeOf, leavingNothing, turn } from "../settle.ts";
@@ -180,6 +181,64 @@ test("errno() is the number of the last failure and success leaves it", async ()
   assertEquals((task.error(closed) as socket.SocketError).errno, 103);
   assertEquals(socket.errno(), 9, "the later failure counts, whichever is looked at");
 });
+
+/** Operations that close their socket when they fail, and with it what else is pending there. */
+const failing: Record<string, (stack: AsyncDisposableStack) => Promise<task.TaskId>> = {
+  "a finish that runs out of time": async (stack) => {
+    const pair = stack.use(await tcpPair());
+    return socket.finish(pair.client, { timeout: 1 });
+  },
+  "a finish that runs out of time behind a receive": async (stack) => {
+    const pair = stack.use(await tcpPair());
+    socket.recvExact(pair.client, 10);
+    return socket.finish(pair.client, { timeout: 1 });
+  },
+  "a finish that is reset": async (stack) => {
+    const peer = stack.use(await resettable());
+    socket.send(peer.client, HUGE);
+    const finishing = socket.finish(peer.client);
+    await peer.reset();
+    return finishing;
+  },
+  "a starttls that is answered in clear": async (stack) => {
+    const pair = stack.use(await tcpPair());
+    socket.send(pair.peer, "this is no TLS at all\r\n\r\n");
+    return socket.starttls(pair.client, { host: "localhost" });
+  },
+  "a starttls that runs out of time": async (stack) => {
+    const pair = stack.use(await tcpPair());
+    return socket.starttls(pair.client, { host: "localhost", timeout: 1 });
+  },
+  "a starttls that a receive waits for": async (stack) => {
+    const pair = stack.use(await tcpPair());
+    const upgrading = socket.starttls(pair.client, { host: "localhost", timeout: 1 });
+    socket.recv(pair.client);
+    return upgrading;
+  },
+  "a relay to a side that is shut down": async (stack) => {
+    const [one, other] = [stack.use(await tcpPair()), stack.use(await tcpPair())];
+    await task.await(socket.shutdown(other.client));
+    const relaying = socket.relay(one.peer, other.client);
+    socket.send(one.client, "x");
+    return relaying;
+  },
+  "a relay that is reset": async (stack) => {
+    const [peer, other] = [stack.use(await resettable()), stack.use(await tcpPair())];
+    const relaying = socket.relay(peer.client, other.client);
+    await peer.reset();
+    return relaying;
+  },
+};
+
+for (const [what, begin] of Object.entries(failing)) {
+  test(`errno() is the number that the task faulted with after ${what}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const id = await begin(stack);
+    const error = await assertRejects(() => task.await(id), socket.SocketError);
+    assertEquals([socket.errno(), error.code === "ECONNABORTED"], [error.errno, false]);
+    task.list().forEach(task.forget);
+  });
+}
 
 Deno.test("errno() is 0 at the start", async () => {
   const source = "console.log(socket.errno(), socket.strerror(), task.list(), socket.list())";

@@ -139,7 +139,7 @@ function model(data: Uint8Array, call: Call): [outcome: string, taken: number] {
     if (kind === "recvUntil") return [text.slice(0, length), length];
     return [text.slice(0, at).replace(/\r$/, ""), length];
   }
-  if (data.length >= n) return ["EMSGSIZE", 0];
+  if (kind === "recvLine" ? data.length > n : data.length >= n) return ["EMSGSIZE", 0];
   if (kind === "recvUntil") return ["EUNEXPECTEDEOF", 0];
   return data.length === 0 ? ["null", 0] : [text, data.length];
 }
@@ -431,12 +431,47 @@ test("recvUntil() faults EMSGSIZE before the delimiter has come", async (pair) =
   assertEquals(await text(socket.recv(pair.peer)), "12345");
 });
 
-test("recvLine() takes a last line that does not end, up to max bytes less one", async (pair) => {
+test("recvLine() takes a last line that does not end, up to max bytes", async (pair) => {
   await task.await(socket.send(pair.client, "12345"));
   await task.await(socket.shutdown(pair.client));
-  assertEquals(await codeOf(socket.recvLine(pair.peer, { max: 5 })), "EMSGSIZE");
-  assertEquals(await task.await(socket.recvLine(pair.peer, { max: 6 })), "12345");
+  assertEquals(await codeOf(socket.recvLine(pair.peer, { max: 4 })), "EMSGSIZE");
+  assertEquals(await task.await(socket.recvLine(pair.peer, { max: 5 })), "12345");
   assertEquals(await task.await(socket.recvLine(pair.peer, { max: 1 })), null);
+  socket.unrecv(pair.peer, "x\ny\nzz");
+  assertEquals(await Array.fromAsync(socket.lines(pair.peer, { max: 2 })), ["x", "y", "zz"]);
+});
+
+test("recvLine() waits at max bytes for what tells whether the line is too long", async (pair) => {
+  for (
+    const [follows, expected] of [["\n", "EMSGSIZE"], ["6", "EMSGSIZE"], ["", "12345"]] as const
+  ) {
+    const waiting = socket.recvLine(pair.peer, { max: 5 });
+    await feed(pair, "1234");
+    await feed(pair, "5");
+    assertEquals(task.status(waiting), "Running");
+    if (follows === "") await task.await(socket.shutdown(pair.client));
+    else await task.await(socket.send(pair.client, follows));
+    const outcome = await task.await(waiting, { timeout: 20_000 }).catch((error) => error.code);
+    assertEquals(outcome, expected, JSON.stringify(follows));
+    if (follows !== "") assertEquals(await text(socket.recv(pair.peer)), `12345${follows}`);
+  }
+});
+
+test("recvLine() of max bytes goes on reading when they fill its buffer", async (pair) => {
+  for (const max of [4096, 16384, 65536, 100_000]) {
+    const line = "x".repeat(max);
+    const waiting = socket.recvLine(pair.peer, { max });
+    await feed(pair, line);
+    assertEquals(task.status(waiting), "Running");
+    await task.await(socket.send(pair.client, "y"));
+    assertEquals(await codeOf(waiting), "EMSGSIZE");
+    assertEquals(textOf(await task.await(socket.recvExact(pair.peer, max + 1))), `${line}y`);
+  }
+  const line = "x".repeat(65536);
+  await task.await(socket.send(pair.client, line));
+  const waiting = socket.recvLine(pair.peer);
+  await task.await(socket.shutdown(pair.client));
+  assertEquals(await task.await(waiting), line);
 });
 
 test("recvLine() gives null at the end of the stream again and again", async (pair) => {

@@ -271,6 +271,67 @@ test("relay() faults ECONNABORTED when a side is closed in the middle of a send"
   assert(["ECONNRESET", "EPIPE"].includes(await codeOf(sending)));
 });
 
+for (const which of ["a", "b"] as const) {
+  test(`relay() leaves no task when ${which} is closed in the turn of a receive`, async (all) => {
+    const before = new Set(task.list());
+    await turn();
+    socket.unrecv(all.a, "passed on at once");
+    socket.close(all[which]);
+    assertEquals(await codeOf(all.relaying), "ECONNABORTED");
+    await turn();
+    assertEquals(task.list().filter((id) => !before.has(id)), []);
+  });
+}
+
+Deno.test("relay() faults with its own failure when nothing unclaimed is kept", () =>
+  leavingNothing(async () => {
+    const limit = task.setUnclaimedLimit(0);
+    try {
+      using one = await tcpPair();
+      using other = await tcpPair();
+      await task.await(socket.shutdown(other.client));
+      const failing = codeOf(socket.relay(one.peer, other.client));
+      socket.send(one.client, "x");
+      assertEquals(await failing, "EPIPE");
+      assertEquals(task.list(), []);
+    } finally {
+      task.setUnclaimedLimit(limit);
+    }
+  }));
+
+for (const { name, makePair } of transports) {
+  const title = `relay(), streams() and serve() work when nothing unclaimed is kept [${name}]`;
+  Deno.test(title, () =>
+    leavingNothing(async () => {
+      const limit = task.setUnclaimedLimit(0);
+      try {
+        using one = await makePair();
+        using other = await makePair();
+        const relaying = task.await(socket.relay(one.peer, other.client));
+        const { readable, writable } = socket.streams(other.peer);
+        const echoing = readable.pipeTo(writable);
+        const server = socket.tcpserver("127.0.0.1", 0);
+        const serving = task.await(socket.serve(server, async (id) => {
+          const data = await task.await(socket.recvExact(id, 5));
+          await task.await(socket.send(id, data));
+        }));
+        const client = await socket.tcpconnect(...socket.getlocal(server));
+        const data = randomBytes(300_000);
+        const sending = task.await(socket.send(one.client, data));
+        const ending = task.await(socket.shutdown(one.client));
+        const asking = task.await(socket.send(client, "hello"));
+        assertEquals(sha256(await receiveAll(one.client)), sha256(data));
+        assertEquals(await recvText(client, 5), "hello");
+        assertEquals(await relaying, [data.length, data.length]);
+        socket.close(client);
+        socket.close(server);
+        await Promise.all([sending, ending, asking, echoing, serving]);
+      } finally {
+        task.setUnclaimedLimit(limit);
+      }
+    }));
+}
+
 test("relay() closes nothing and loses nothing when it is cancelled", async (relayed) => {
   const { a, b, left, right, relaying } = relayed;
   socket.send(left, "before");

@@ -266,6 +266,47 @@ Deno.test("select() lets go of the signal and its timer when a source wins", asy
   await drain();
 });
 
+Deno.test("select() and its kin reject once when the same task is there twice and faults", async () => {
+  const waits: ((ids: number[]) => Promise<unknown>)[] = [
+    (ids) => task.select(ids),
+    (ids) => task.race(ids),
+    (ids) => task.any(ids),
+    (ids) => task.all(ids),
+  ];
+  for (const wait of waits) {
+    const uncaught: unknown[] = [];
+    const note = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      uncaught.push(event.reason);
+    };
+    globalThis.addEventListener("unhandledrejection", note);
+    try {
+      const one = held();
+      const waiting = assertRejects(() => wait([one.id, one.id]));
+      await turn();
+      one.reject(new Error("boom"));
+      await waiting;
+      await turn();
+      assertEquals({ uncaught, status: task.status(one.id) }, { uncaught: [], status: "Unknown" });
+    } finally {
+      globalThis.removeEventListener("unhandledrejection", note);
+    }
+  }
+});
+
+Deno.test("select() takes one value when the same task or channel is there twice", async () => {
+  const one = held<string>();
+  const selecting = task.select([one.id, one.id]);
+  await turn();
+  one.resolve("a");
+  assertEquals(await selecting, { index: 0, value: "a" });
+  const channel = task.channel<string>();
+  const receiving = task.select([channel, channel]);
+  channel.trySend("b");
+  channel.trySend("c");
+  assertEquals([await receiving, channel.size], [{ index: 0, value: "b" }, 1]);
+});
+
 Deno.test("select() takes nothing when one of the tasks is Unknown", async () => {
   const channel = filled(1);
   const done = await completed(2);

@@ -145,6 +145,58 @@ Deno.test("a recv that holds bytes is like any other result when its socket is c
   task.setUnclaimedLimit(LIMIT);
 });
 
+Deno.test("a recvInto that holds bytes stays when the limit is passed, however they came to it", async () => {
+  using pair = await makePair();
+  const { client, peer } = pair;
+  const into = (size: number) => {
+    const buffer = new Uint8Array(size);
+    return { id: socket.recvInto(client, buffer), buffer };
+  };
+  const waits = into(10);
+  socket.send(peer, "waits");
+  await task.wait();
+  const direct = into(100_000); // read into straight by the system
+  socket.send(peer, "right");
+  await task.wait();
+  socket.unrecv(client, "pushd");
+  const pushed = into(10);
+  socket.send(peer, "twice so");
+  const first = await task.await(socket.recv(client, 3));
+  const buffered = into(5);
+  const none = socket.shutdown(peer);
+  task.setUnclaimedLimit(0);
+  await flood();
+  const held = [waits, direct, pushed, buffered];
+  assertEquals(task.list().sort((a, b) => a - b), held.map(({ id }) => id));
+  const texts = held.map(({ id, buffer }) => {
+    const outcome = task.take(id);
+    const count = outcome?.status === "Completed" ? outcome.value : 0;
+    return new TextDecoder().decode(buffer.subarray(0, count));
+  });
+  assertEquals([new TextDecoder().decode(first), ...texts], [
+    "twi",
+    "waits",
+    "right",
+    "pushd",
+    "ce so",
+  ]);
+  assertEquals(task.status(none), "Unknown");
+  task.setUnclaimedLimit(LIMIT);
+});
+
+Deno.test("a recvInto at the end of the stream holds nothing and goes when the limit is passed", async () => {
+  using pair = await makePair();
+  await task.await(socket.shutdown(pair.peer));
+  await task.await(socket.ready(pair.client));
+  task.setUnclaimedLimit(1);
+  const ended = socket.recvInto(pair.client, new Uint8Array(10));
+  assertEquals([task.status(ended), task.result(ended)], ["Completed", 0]);
+  await flood(2);
+  assertEquals(task.status(ended), "Unknown");
+  dropAll();
+  task.setUnclaimedLimit(LIMIT);
+});
+
 Deno.test("a recv that holds bytes goes with its socket when there is no room", async () => {
   const { pair, receiving, caller } = await makeHolders();
   task.setUnclaimedLimit(0);

@@ -58,6 +58,8 @@ export interface ServerPlan {
   readonly clientCa: string[] | undefined;
   readonly handshakeTimeout: number;
   readonly maxHandshakes: number;
+  readonly backlog: number;
+  readonly proxyProtocol: boolean;
 }
 
 export function checkClient(
@@ -86,11 +88,11 @@ export function checkServer(
   known: readonly string[] = [],
 ): ServerPlan {
   checkOptions(options, [...known, ...SERVER]);
-  const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog } = options;
+  const { certs, alpn, requestCert = false, handshakeTimeout = 10_000, backlog = 128 } = options;
   const { native = false, maxHandshakes, proxyProtocol = false } = options;
   checkBoolean("requestCert", requestCert);
   checkTimeout("handshakeTimeout", handshakeTimeout);
-  if (backlog !== undefined) checkInteger("backlog", backlog, 1, 65535);
+  checkInteger("backlog", backlog, 1, 65535);
   checkBoolean("native", native);
   checkBoolean("proxyProtocol", proxyProtocol);
   if (maxHandshakes !== undefined) checkInteger("maxHandshakes", maxHandshakes, 1, 2 ** 32 - 1);
@@ -102,7 +104,7 @@ export function checkServer(
   if (ca !== undefined && !requestCert) {
     throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
   }
-  if (native) checkNative(options);
+  if (native) checkNative({ requestCert, certs, maxHandshakes, proxyProtocol });
   return {
     pairs: pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair],
     native,
@@ -110,12 +112,19 @@ export function checkServer(
     clientCa: requestCert ? ca ?? [] : undefined,
     handshakeTimeout,
     maxHandshakes: maxHandshakes ?? 1000,
+    backlog,
+    proxyProtocol,
   };
 }
 
 /** What Deno's own TLS cannot serve. */
 function checkNative(
-  { requestCert, certs, maxHandshakes, proxyProtocol }: TlsListenOptions,
+  { requestCert, certs, maxHandshakes, proxyProtocol }: {
+    requestCert: boolean;
+    certs: readonly unknown[] | undefined;
+    maxHandshakes: number | undefined;
+    proxyProtocol: boolean;
+  },
 ): void {
   const cannot = requestCert
     ? '"requestCert"'
