@@ -34,7 +34,7 @@ export function connectCreated(id: SocketId, host: string, port: number): TaskId
     return faulted("connect", id, handle.fail("EOPNOTSUPP", "connect", text));
   }
   const open = (signal: AbortSignal) =>
-    family === AF_UNIX ? openUnix(path) : openTcp(host, port, handle, signal);
+    family === AF_UNIX ? openUnix(path) : openTcp(host, port, { noDelay: false }, signal);
   return dial(remote, { timeout: CONNECT_TIMEOUT }, open, handle);
 }
 

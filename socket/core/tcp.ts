@@ -8,7 +8,7 @@ import { failure, translate } from "./failure.ts";
 export async function openTcp(
   hostname: string,
   port: number,
-  { noDelay = true, keepAlive = false }: { noDelay?: boolean; keepAlive?: boolean },
+  { noDelay = true }: { noDelay?: boolean },
   signal: AbortSignal,
 ): Promise<Opened & { transport: Deno.TcpConn }> {
   // Deno asks the signal again once it has connected: were it to throw, the connection would be lost,
@@ -18,7 +18,6 @@ export async function openTcp(
   try {
     if (signal.aborted) throw signal.reason;
     if (noDelay) transport.setNoDelay(true);
-    if (keepAlive) transport.setKeepAlive(true);
   } catch (cause) {
     transport.close();
     throw cause;
@@ -26,7 +25,6 @@ export async function openTcp(
   return {
     transport,
     noDelay,
-    keepAlive,
     local: addressOf(transport.localAddr),
     remote: addressOf(transport.remoteAddr),
   };
