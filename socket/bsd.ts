@@ -89,11 +89,13 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
   host = checkHost(host);
   checkPort(port);
   const socket = unbound("bind", id);
-  if (socket.local !== undefined) throw socket.fail("EINVAL", "bind", "socket is bound already");
-  if (socket.attempt !== undefined) throw socket.fail("EINVAL", "bind", "socket is connecting");
   if (socket.family === AF_UNIX) {
     checkNoPort(port);
     if (path === "") throw wrongRange("host", "a path", path);
+  }
+  if (socket.local !== undefined) throw socket.fail("EINVAL", "bind", "socket is bound already");
+  if (socket.attempt !== undefined) throw socket.fail("EINVAL", "bind", "socket is connecting");
+  if (socket.family === AF_UNIX) {
     socket.local = [path, 0];
     return;
   }

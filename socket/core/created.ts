@@ -1,4 +1,5 @@
-import { checkNoPort, checkRemoteHost, checkRemotePort } from "./check.ts";
+/** What `bind`, `listen` and `connect` do with a socket that was created. */
+import { checkNoPort, checkPort, checkRemoteHost, checkRemotePort } from "./check.ts";
 import type { Address } from "./types.ts";
 import type { SocketError } from "./error.ts";
 import type { SocketId, TaskId } from "../../task/core/mod.ts";
@@ -12,11 +13,11 @@ import { Unbound } from "./unbound.ts";
 import { Stream } from "./stream.ts";
 import { Listener } from "./listener.ts";
 
-/** What `bind`, `listen` and `connect` do with a socket that was created. */
 /** Makes a created socket a connection, under the same ID: `connect` documents it. */
 export function connectCreated(id: SocketId, host: string, port: number): TaskId<SocketId> {
   const path = host;
   host = checkRemoteHost(host);
+  checkPort(port); // 0 may belong to a path: what is no socket does not tell
   const handle = handles.get(id);
   if (!(handle instanceof Unbound)) return faulted("connect", id, notUnbound("connect", id));
   const { family } = handle;

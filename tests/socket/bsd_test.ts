@@ -591,6 +591,34 @@ test("create(), bind(), listen() and connect() throw when an argument is wrong",
   assertEquals(task.inspect().filter(({ status }) => status === "Running"), []);
 });
 
+test("connect() throws when an argument is wrong, whatever the socket is", async () => {
+  for (const [state, make] of Object.entries(states)) {
+    const id = await make();
+    const tasks = task.list();
+    for (const port of [-1, 1.5, 65536, NaN]) {
+      assertThrows(
+        () => socket.connect(id, "127.0.0.1", port),
+        RangeError,
+        `"port" must be`,
+        state,
+      );
+    }
+    for (const port of [undefined, null, "5", {}] as Anything[]) {
+      assertThrows(() => socket.connect(id, "127.0.0.1", port), TypeError, `"port" must be`, state);
+    }
+    assertEquals(task.list(), tasks);
+  }
+  await task.wait();
+});
+
+test("bind() throws for a path with a port, or none, when it is bound already", () => {
+  const id = create(AF_UNIX);
+  socket.bind(id, "a.sock");
+  assertThrows(() => socket.bind(id, "b.sock", 5), RangeError, "since the address is a path");
+  assertThrows(() => socket.bind(id, ""), RangeError, `"host" must be a path`);
+  assertEquals(thrownBy(() => socket.bind(id, "b.sock")), "EINVAL");
+});
+
 test("errno() and strerror() tell what went wrong with the sequence", () => {
   const id = create();
   socket.bind(id, "127.0.0.1");
