@@ -3,7 +3,7 @@
  * such thing, so `listen` and `connect` make the real one, which takes its place under the same ID.
  */
 import type { Task } from "../../task/core/mod.ts";
-import { AF_INET, AF_INET6, AF_UNIX } from "../constants.ts";
+import { AF_INET, AF_INET6 } from "../constants.ts";
 import type { Address } from "./types.ts";
 import { failure } from "./failure.ts";
 import type { SocketError } from "./error.ts";
@@ -36,7 +36,7 @@ export class Unbound extends Handle {
    * be set while it connects.
    */
   configure(opened: Opened): Opened {
-    if (this.family === AF_UNIX) return opened;
+    if (!("setNoDelay" in opened.transport)) return opened; // a path has none of these
     const transport = opened.transport as Deno.TcpConn;
     const { noDelay, keepAlive } = this;
     try {
