@@ -60,7 +60,7 @@ export function create(family: number, type: number): SocketId {
 
 /**
  * Gives a created socket its address, and holds it: a client that connects before {@linkcode listen}
- * waits. A path is only noted.
+ * waits. A path is only noted: a relative one counts from the current folder at {@linkcode listen}.
  *
  * @param id A socket that was created.
  * @param host An address or host name; `""` for any address of the family. Of an `AF_UNIX` socket: the
@@ -70,7 +70,7 @@ export function create(family: number, type: number): SocketId {
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `port` is out of range or the path is empty.
  * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EAFNOSUPPORT` for an
- * address of another family; `EINVAL` if the socket is
+ * address of another family, or a name whose first address is one; `EINVAL` if the socket is
  * bound, is connecting or listens, `EISCONN` if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Bind to a free port
@@ -89,18 +89,21 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
   host = checkHost(host);
   checkPort(port);
   const socket = unbound("bind", id);
-  if (socket.local !== undefined) throw socket.fail("EINVAL", "bind", "socket is bound already");
-  if (socket.attempt !== undefined) throw socket.fail("EINVAL", "bind", "socket is connecting");
   if (socket.family === AF_UNIX) {
     checkNoPort(port);
     if (path === "") throw wrongRange("host", "a path", path);
+  }
+  if (socket.local !== undefined) throw socket.fail("EINVAL", "bind", "socket is bound already");
+  if (socket.attempt !== undefined) throw socket.fail("EINVAL", "bind", "socket is connecting");
+  if (socket.family === AF_UNIX) {
     socket.local = [path, 0];
     return;
   }
   host ||= anyAddress(socket.family);
   checkFamily("bind", socket, host);
-  const { reusePort } = socket;
-  const { acceptor, local } = listenOn("bind", { host, port, backlog: MAX_BACKLOG, reusePort });
+  const { family, reusePort } = socket;
+  const place = { host, port, backlog: MAX_BACKLOG, reusePort, family };
+  const { acceptor, local } = listenOn("bind", place);
   socket.held = acceptor;
   socket.local = local;
 }

@@ -96,7 +96,7 @@ export function connect(
  * Cancel safety: a connection that is established after the cancel is closed at once.
  *
  * State: of a socket that was created and is not bound: Deno cannot connect from an address of choice,
- * `EOPNOTSUPP`. Faults `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it
+ * `EOPNOTSUPP`. Faults `EAFNOSUPPORT` if the host has no address of the socket's family, `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it
  * listens, `EBADF` if it is closed or unknown, otherwise with the codes of `tcpconnect`; `ETIMEDOUT`
  * after 30 s.
  *

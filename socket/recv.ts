@@ -137,7 +137,8 @@ export function peek(
  *
  * @param id A connection, also one whose peer has ended its side.
  * @param data The bytes, which are copied; a string as UTF-8. None changes nothing.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or an array
+ * that is detached.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
  * listener.
  *

@@ -32,9 +32,9 @@ import * as verbs from "./core/verbs.ts";
  * @param options `transfer`, whether the data's memory is given up (default: `false`; of a string nothing
  * is).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string; if an option
- * is unknown or has the wrong type; with `transfer`, if the memory is shared, a WebAssembly memory's or
- * detached. Then nothing is detached.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or an array
+ * that is detached already; if an option is unknown or has the wrong type; with `transfer`, if the
+ * memory is shared, a WebAssembly memory's or detached. Then nothing is detached.
  *
  * @example Send text
  * ```ts

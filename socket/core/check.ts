@@ -46,11 +46,14 @@ export function checkBuffer(name: string, buffer: unknown): Uint8Array {
   return plain;
 }
 
-/** Data as bytes in a plain array: a string as UTF-8. */
+/** Data as bytes in a plain array: a string as UTF-8. An array whose memory is gone is not empty. */
 export function toBytes(name: string, data: unknown): Uint8Array {
   if (typeof data === "string") return encoder.encode(data);
   const plain = toPlain(data);
   if (plain === undefined) throw wrongType(name, "a Uint8Array or a string", data);
+  if (plain.length === 0 && isGone(data)) {
+    throw new TypeError(`"${name}" must be bytes that are there: its memory was taken away`);
+  }
   return plain;
 }
 
@@ -96,12 +99,38 @@ function toPlain(data: unknown): Uint8Array | undefined {
   return new Uint8Array(bufferOf.call(data), offsetOf.call(data), length);
 }
 
+/** Whether an array's memory was detached, or has shrunk under it. */
+function isGone(data: unknown): boolean {
+  try {
+    at.call(data, 0); // an array that is only empty answers
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const { at } = Uint8Array.prototype;
+
 /**
  * Whether the memory may shrink or grow: the system must not work on it, since memory that has been
  * given back is a fault that ends the process.
  */
-export function isResizable({ buffer }: Uint8Array): boolean {
-  return buffer instanceof ArrayBuffer ? buffer.resizable : buffer.growable;
+export function isResizable(array: Uint8Array): boolean {
+  const buffer = bufferOf.call(array);
+  if (buffer instanceof SharedArrayBuffer) return buffer.growable;
+  try {
+    return resizableOf.call(buffer);
+  } catch {
+    return growableOf.call(buffer); // shared memory of another realm
+  }
+}
+
+// The getters know the memory of every realm.
+const resizableOf = memoryGetterOf(ArrayBuffer, "resizable");
+const growableOf = memoryGetterOf(SharedArrayBuffer, "growable");
+
+function memoryGetterOf(kind: { prototype: object }, property: string): () => boolean {
+  return Object.getOwnPropertyDescriptor(kind.prototype, property)!.get!;
 }
 
 /** The address of a path has the port 0, as `getlocal` tells it. */

@@ -6,6 +6,7 @@
 const TABLE: readonly (readonly [code: string, errno: number, text: string])[] = [
   ["EPERM", 1, "operation not permitted"],
   ["ENOENT", 2, "no such file or directory"],
+  ["ESRCH", 3, "no such task"],
   ["EINTR", 4, "interrupted system call"],
   ["EIO", 5, "input/output error"],
   ["EBADF", 9, "bad socket ID"],

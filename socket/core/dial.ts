@@ -75,6 +75,7 @@ class Dial implements Owner {
     let opened: Opened;
     try {
       opened = await open(this.#controller.signal, (what) => this.#waitsFor = what);
+      if (this.#created !== undefined) opened = this.#created.configure(opened);
     } catch (cause) {
       this.#end();
       if (this.task.state === RUNNING) fault(this.task, this.#translate(cause));

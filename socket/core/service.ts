@@ -174,8 +174,17 @@ function isOfPeer(error: unknown, id: SocketId): boolean {
   return OF_THE_PEER.has(error.code) || (OF_EITHER.has(error.code) && error.cause !== undefined);
 }
 
+/** What the handler of a connection is given: nothing but its signal, made when it is asked for. */
+function contextOf(handling: Handling): HandlerContext {
+  return {
+    get signal() {
+      return handling.signal;
+    },
+  };
+}
+
 /** One connection and the task of its handler, which nobody needs to claim. */
-class Handling implements Owner, HandlerContext {
+class Handling implements Owner {
   readonly task: Task;
   readonly #service: Service;
   readonly #id: SocketId;
@@ -209,7 +218,7 @@ class Handling implements Owner, HandlerContext {
 
   async run(handler: Handler): Promise<void> {
     try {
-      await handler(this.#id, this);
+      await handler(this.#id, contextOf(this));
       await this.#finish();
     } catch (error) {
       if (!this.#isNoNews(error)) this.#service.report(error, this.#id, this.task);

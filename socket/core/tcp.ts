@@ -2,13 +2,14 @@
 import { addressOf } from "./ip.ts";
 import type { Acceptor, Opened } from "./transport.ts";
 import type { Address } from "./types.ts";
-import { failure, translate } from "./failure.ts";
+import { AF_INET, AF_INET6 } from "../constants.ts";
+import { CodedError, failure, translate } from "./failure.ts";
 
 /** Connects. The signal is for this attempt only. */
 export async function openTcp(
   hostname: string,
   port: number,
-  { noDelay = true, keepAlive = false }: { noDelay?: boolean; keepAlive?: boolean },
+  { noDelay = true }: { noDelay?: boolean },
   signal: AbortSignal,
 ): Promise<Opened & { transport: Deno.TcpConn }> {
   // Deno asks the signal again once it has connected: were it to throw, the connection would be lost,
@@ -18,7 +19,6 @@ export async function openTcp(
   try {
     if (signal.aborted) throw signal.reason;
     if (noDelay) transport.setNoDelay(true);
-    if (keepAlive) transport.setKeepAlive(true);
   } catch (cause) {
     transport.close();
     throw cause;
@@ -26,7 +26,6 @@ export async function openTcp(
   return {
     transport,
     noDelay,
-    keepAlive,
     local: addressOf(transport.localAddr),
     remote: addressOf(transport.remoteAddr),
   };
@@ -54,14 +53,15 @@ export function listenAt<T>(host: string, listen: (hostname: string) => T): T {
 /** What listening at `::` fails with where there is no IPv6, or it is switched off. */
 const LACKS_IPV6 = new Set(["EAFNOSUPPORT", "EADDRNOTAVAIL"]);
 
-/** Listens. `op` is the call that asks for it. */
+/** Listens. `op` is the call that asks for it; `family` is the only one that will do, if one is given. */
 export function listenOn(
   op: string,
-  { host, port, backlog, reusePort }: {
+  { host, port, backlog, reusePort, family }: {
     host: string;
     port: number;
     backlog: number;
     reusePort: boolean;
+    family?: number;
   },
 ): { acceptor: Acceptor; local: Address } {
   const local: Address = [host || "::", port];
@@ -70,14 +70,41 @@ export function listenOn(
     throw failure("ENOPROTOOPT", op, { local, text });
   }
   try {
-    const listener = listenAt(
-      host,
-      (hostname) => Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort }),
-    );
+    const listen = (hostname: string) =>
+      Deno.listen({ hostname, port, tcpBacklog: backlog, reusePort });
+    const listener = family === undefined
+      ? listenAt(host, listen)
+      : listenOver(family, host, listen);
     return { acceptor: new TcpAcceptor(listener), local: addressOf(listener.addr) };
   } catch (cause) {
     throw translate(cause, op, { local });
   }
+}
+
+/**
+ * Listens over one family. Of a name Deno takes the first address, and there is no way to learn the
+ * others without waiting; those of `localhost` are known.
+ */
+function listenOver(
+  family: number,
+  host: string,
+  listen: (hostname: string) => Deno.TcpListener,
+): Deno.TcpListener {
+  const listener = listen(host);
+  if (isOver(family, listener.addr)) return listener;
+  listener.close();
+  if (/^localhost\.?$/i.test(host)) return listen(family === AF_INET ? "127.0.0.1" : "::1");
+  throw noAddress(family, host);
+}
+
+/** Whether an address of Deno's is one of the family; one of IPv4 as IPv6 sees it is of IPv6. */
+export function isOver(family: number, addr: Deno.Addr): boolean {
+  return "hostname" in addr && addr.hostname.includes(":") === (family === AF_INET6);
+}
+
+/** Nothing of a name's is of the family, as far as Deno tells. */
+export function noAddress(family: number, host: string): CodedError {
+  return new CodedError("EAFNOSUPPORT", `${host} gives no address of family ${family}`);
 }
 
 class TcpAcceptor implements Acceptor {

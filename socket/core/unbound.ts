@@ -8,7 +8,7 @@ import type { Address } from "./types.ts";
 import { failure } from "./failure.ts";
 import type { SocketError } from "./error.ts";
 import { Handle } from "./handle.ts";
-import type { Acceptor } from "./transport.ts";
+import type { Acceptor, Opened } from "./transport.ts";
 
 export class Unbound extends Handle {
   readonly family: number;
@@ -29,6 +29,24 @@ export class Unbound extends Handle {
 
   fail(code: string, op: string, text?: string): SocketError {
     return failure(code, op, { socket: this.id, local: this.local, text });
+  }
+
+  /**
+   * Sets the options of the connection that takes its place: as they are at that moment, since they can
+   * be set while it connects.
+   */
+  configure(opened: Opened): Opened {
+    if (!("setNoDelay" in opened.transport)) return opened; // a path has none of these
+    const transport = opened.transport as Deno.TcpConn;
+    const { noDelay, keepAlive } = this;
+    try {
+      if (noDelay) transport.setNoDelay(true);
+      if (keepAlive) transport.setKeepAlive(true);
+    } catch (cause) {
+      transport.close();
+      throw cause;
+    }
+    return { ...opened, noDelay, keepAlive };
   }
 
   protected letGo(): void {

@@ -1,3 +1,4 @@
+/** The system's part of Unix sockets, as ours. */
 import { addressOf } from "./ip.ts";
 import type { Acceptor, Opened } from "./transport.ts";
 import { CodedError, translate } from "./failure.ts";
@@ -5,7 +6,6 @@ import type { Address } from "./types.ts";
 import { lookUp } from "./codes.ts";
 import { removeStale } from "./stale.ts";
 
-/** The system's part of Unix sockets, as ours. */
 /** The system's part of connecting. It succeeds or fails without waiting, so it takes no signal. */
 export async function openUnix(path: string): Promise<Opened> {
   try {
@@ -54,6 +54,16 @@ function diagnose(cause: unknown, path: string): CodedError | undefined {
 /** The longest path that the system takes, in bytes. */
 const LONGEST = Deno.build.os === "linux" ? 107 : 103;
 
+/** A path that stays right when the current folder changes. */
+function absolute(path: string): string {
+  if (path.startsWith("/")) return path;
+  try {
+    return `${Deno.cwd()}/${path}`;
+  } catch {
+    return path; // the current folder is gone, say
+  }
+}
+
 /**
  * Listens. When a listener goes, which may be some time after `close`, Deno removes whatever is then at
  * its path, be it somebody else's. So it is sent there by way of a folder that is gone by then.
@@ -96,13 +106,16 @@ class UnixAcceptor implements Acceptor {
   readonly handshaking = 0;
   readonly dropped = 0;
   readonly #listener: Deno.UnixListener;
+  /** As the program gave it, and where that is. */
   readonly #path: string;
+  readonly #place: string;
   /** Tells our file from one that took its place. */
   readonly #inode: number | null;
 
   constructor(listener: Deno.Listener, path: string) {
     this.#listener = listener as Deno.UnixListener;
     this.#path = path;
+    this.#place = absolute(path);
     this.#inode = inodeOf(path);
     if (this.#inode !== null) inodes.add(this.#inode);
   }
@@ -121,11 +134,11 @@ class UnixAcceptor implements Acceptor {
   }
 
   close(): void {
-    const isThere = this.#inode !== null && inodeOf(this.#path) === this.#inode;
+    const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
     if (this.#inode !== null) inodes.delete(this.#inode);
     this.#listener.close();
     try {
-      if (isThere) Deno.removeSync(this.#path);
+      if (isThere) Deno.removeSync(this.#place);
     } catch {
       // It is not allowed any more, or Deno has done it.
     }

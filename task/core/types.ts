@@ -63,6 +63,10 @@ export interface WaitOptions {
    * @default {Infinity}
    */
   timeout?: number;
-  /** Gives up with the signal's reason when it aborts, unless the result is there already. */
+  /**
+   * Gives up with the signal's reason when it aborts, unless the result is there already. An earlier
+   * listener of the signal's that calls `stopImmediatePropagation` keeps the abort from the wait; it
+   * cannot from one on `AbortSignal.any([signal])`.
+   */
   signal?: AbortSignal;
 }

@@ -1,3 +1,4 @@
+import dns from "node:dns/promises";
 import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { socket, task, tls } from "../../mod.ts";
 import { textOf } from "../bytes.ts";
@@ -596,6 +597,34 @@ test("create(), bind(), listen() and connect() throw when an argument is wrong",
   assertEquals(task.inspect().filter(({ status }) => status === "Running"), []);
 });
 
+test("connect() throws when an argument is wrong, whatever the socket is", async () => {
+  for (const [state, make] of Object.entries(states)) {
+    const id = await make();
+    const tasks = task.list();
+    for (const port of [-1, 1.5, 65536, NaN]) {
+      assertThrows(
+        () => socket.connect(id, "127.0.0.1", port),
+        RangeError,
+        `"port" must be`,
+        state,
+      );
+    }
+    for (const port of [undefined, null, "5", {}] as Anything[]) {
+      assertThrows(() => socket.connect(id, "127.0.0.1", port), TypeError, `"port" must be`, state);
+    }
+    assertEquals(task.list(), tasks);
+  }
+  await task.wait();
+});
+
+test("bind() throws for a path with a port, or none, when it is bound already", () => {
+  const id = create(AF_UNIX);
+  socket.bind(id, "a.sock");
+  assertThrows(() => socket.bind(id, "b.sock", 5), RangeError, "since the address is a path");
+  assertThrows(() => socket.bind(id, ""), RangeError, `"host" must be a path`);
+  assertEquals(thrownBy(() => socket.bind(id, "b.sock")), "EINVAL");
+});
+
 test("errno() and strerror() tell what went wrong with the sequence", () => {
   const id = create();
   socket.bind(id, "127.0.0.1");
@@ -696,3 +725,108 @@ Deno.test("bind() and connect() throw RangeError for a path with a port", () => 
   }
   socket.close(id);
 });
+
+/** A name of one family only: in a spelling that is not known as an address. */
+const V4_NAMES = ["127.1", "2130706433"];
+
+test("bind() fails EAFNOSUPPORT for a name of another family and holds nothing", () => {
+  for (const name of V4_NAMES) {
+    const id = create(AF_INET6);
+    const error = assertThrows(() => socket.bind(id, name, 0), socket.SocketError);
+    assertEquals([error.code, error.op, error.local], ["EAFNOSUPPORT", "bind", [name, 0]]);
+    assertEquals(error.message.includes(`${name} gives no address of family 10`), true);
+    assertEquals((socket.inspect(id) as socket.UnboundRecord).local, undefined);
+    const port = freePort();
+    assertEquals(thrownBy(() => socket.bind(id, name, port)), "EAFNOSUPPORT");
+    socket.close(socket.tcpserver("127.0.0.1", port));
+    const other = create(AF_INET);
+    socket.bind(other, name, 0);
+    assertEquals(socket.getlocal(other)[0], "127.0.0.1");
+  }
+});
+
+for (const [family, ip] of [[AF_INET, "127.0.0.1"], [AF_INET6, "::1"]] as const) {
+  test(`bind() takes localhost for ${ip} when the family is ${family}`, () => {
+    for (const name of ["localhost", "LOCALHOST"]) {
+      const id = create(family);
+      socket.bind(id, name, 0);
+      assertEquals(socket.getlocal(id)[0], ip);
+    }
+  }, family === AF_INET6 && !hasIpv6);
+}
+
+test("bind() and connect() take an IPv4 address in an IPv6 socket as IPv6 spells it", async () => {
+  const server = create(AF_INET6);
+  socket.bind(server, "::ffff:127.0.0.1", 0);
+  socket.listen(server);
+  const client = create(AF_INET6);
+  const [, port] = socket.getlocal(server);
+  await task.await(socket.connect(client, "::ffff:127.0.0.1", port));
+  assertEquals(socket.getpeer(client), ["127.0.0.1", port]);
+}, !hasIpv6);
+
+test("connect() fails EAFNOSUPPORT for a name of another family and leaves nothing open", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [, port] = socket.getlocal(server);
+  for (const name of V4_NAMES) {
+    const id = create(AF_INET6);
+    const connecting = socket.connect(id, name, port);
+    const error = await assertRejects(() => task.await(connecting), socket.SocketError);
+    assertEquals([error.code, error.socket, error.remote], ["EAFNOSUPPORT", id, [name, port]]);
+    assertEquals(socket.inspect(id)!.kind, "unbound");
+    const peer = await task.await(socket.accept(server));
+    assertEquals(await task.await(socket.recv(peer)), new Uint8Array(0));
+    const other = create(AF_INET);
+    await task.await(socket.connect(other, name, port));
+    assertEquals(socket.getpeer(other), ["127.0.0.1", port]);
+    task.forget(socket.accept(server));
+  }
+});
+
+test("connect() looks for an address of its family when Deno took one of the other", async () => {
+  const v4 = socket.tcpserver("127.0.0.1", 0);
+  const [, port] = socket.getlocal(v4);
+  const v6 = socket.tcpserver("::1", port);
+  const { connect } = Deno;
+  const { lookup } = dns;
+  const asked: unknown[] = [];
+  for (
+    const [family, first, other] of [[AF_INET6, "127.0.0.1", "::1"], [
+      AF_INET,
+      "::1",
+      "127.0.0.1",
+    ]] as const
+  ) {
+    Deno.connect = ((options: Deno.ConnectOptions) => {
+      asked.push(options.hostname);
+      if (options.hostname === "refused.test") {
+        return Promise.reject(new Deno.errors.ConnectionRefused("refused"));
+      }
+      const hostname = options.hostname === "dual.test" ? first : options.hostname;
+      return connect({ ...options, hostname });
+    }) as typeof connect;
+    const addresses = ["refused.test", other];
+    dns.lookup = ((name: string, { family }: { family: number }) => {
+      asked.push([name, family]);
+      return Promise.resolve(addresses.map((address) => ({ address, family })));
+    }) as unknown as typeof lookup;
+    try {
+      const client = create(family);
+      await task.await(socket.connect(client, "dual.test", port));
+      assertEquals(socket.getpeer(client), [other, port]);
+      assertEquals(asked.splice(0), [
+        "dual.test",
+        ["dual.test", family === AF_INET ? 4 : 6],
+        ...addresses,
+      ]);
+      addresses.pop();
+      const failing = socket.connect(create(family), "dual.test", port);
+      assertEquals(await codeOf(failing), "ECONNREFUSED");
+      asked.length = 0;
+    } finally {
+      Deno.connect = connect;
+      dns.lookup = lookup;
+    }
+  }
+  [v4, v6].forEach(socket.close);
+}, !hasIpv6);

@@ -2,11 +2,11 @@
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { constants } from "node:os";
-import { socket } from "../../mod.ts";
+import { socket, task } from "../../mod.ts";
 
 /** The codes that Linux has a number for. */
 const LINUX = `
-  EPERM ENOENT EINTR EIO EBADF EAGAIN ENOMEM EACCES EBUSY EEXIST ENOTDIR EINVAL ENFILE EMFILE EPIPE
+  EPERM ENOENT ESRCH EINTR EIO EBADF EAGAIN ENOMEM EACCES EBUSY EEXIST ENOTDIR EINVAL ENFILE EMFILE EPIPE
   ENAMETOOLONG ELOOP ENOSR ENONET EPROTO EOVERFLOW ENOTSOCK EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT
   EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH
   ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETIMEDOUT ECONNREFUSED EHOSTDOWN
@@ -55,4 +55,20 @@ Deno.test("strerror() gives the text that a SocketError of the same number has",
   }
   assertEquals(texts.size, LINUX.length + Object.keys(OURS).length, "no two have the same");
   assertEquals(socket.strerror(0), "Success");
+});
+
+Deno.test("strerror() knows the number of every error of a task", () => {
+  const errors = [
+    new task.UnknownTaskError(1),
+    new task.CancelledError(1, "recv"),
+    new task.TimeoutError("wait", 1),
+    new task.ChannelClosedError(1),
+  ];
+  const texts = errors.map(({ errno }) => socket.strerror(errno));
+  assertEquals(texts, [
+    "No such task",
+    "Operation canceled",
+    "Connection timed out",
+    "Broken pipe",
+  ]);
 });

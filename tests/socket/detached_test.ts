@@ -1,7 +1,10 @@
 // A buffer that is taken away while it is in use, as a WebAssembly memory's is when it grows.
 
-import { assertEquals } from "@std/assert";
-import { socket, task } from "../../mod.ts";
+import { Buffer } from "node:buffer";
+import { runInNewContext } from "node:vm";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { socket, task, tls } from "../../mod.ts";
+import { isResizable } from "../../socket/core/check.ts";
 import { HUGE, receive, receiveAll, textOf } from "../bytes.ts";
 import { type Pair, tcpPair } from "../pair.ts";
 import { codeOf, faultOf, leavingNothing, turn, until } from "../settle.ts";
@@ -15,6 +18,82 @@ function test(name: string, run: (pair: Pair) => Promise<void>): void {
 }
 
 const detach = (bytes: Uint8Array) => void (bytes.buffer as ArrayBuffer).transfer();
+
+/** Arrays without bytes: these were taken away. */
+const gone: Record<string, () => Uint8Array> = {
+  "a detached array": () => {
+    const bytes = new Uint8Array(1000);
+    detach(bytes);
+    return bytes;
+  },
+  "a detached Buffer": () => {
+    const bytes = Buffer.from(new ArrayBuffer(1000));
+    detach(bytes);
+    return bytes;
+  },
+  "an array whose memory has shrunk": () => {
+    const memory = new ArrayBuffer(1000, { maxByteLength: 1000 });
+    const bytes = new Uint8Array(memory, 500, 100);
+    memory.resize(100);
+    return bytes;
+  },
+};
+/** And these never had any. */
+const empty: Record<string, () => Uint8Array> = {
+  "an empty array": () => new Uint8Array(0),
+  "an empty Buffer": () => Buffer.alloc(0),
+  "an empty part of shared memory": () => new Uint8Array(new SharedArrayBuffer(8), 8),
+  "an empty array of resizable memory": () =>
+    new Uint8Array(new ArrayBuffer(0, { maxByteLength: 1 })),
+};
+
+test("send(), write(), unrecv() and streams() refuse data whose memory is gone", async (pair) => {
+  const { client, peer } = pair;
+  const tasks = task.list();
+  for (const [kind, make] of Object.entries(gone)) {
+    const data = make();
+    for (const call of [socket.send, socket.write, socket.unrecv, tls.send]) {
+      assertThrows(() => call(client, data), TypeError, `"data" must be`, kind);
+    }
+    assertThrows(() => socket.recvUntil(client, data), TypeError, `"delimiter" must be`, kind);
+  }
+  assertEquals(task.list(), tasks);
+  for (const [kind, make] of Object.entries(empty)) {
+    assertEquals(await task.await(socket.send(client, make())), 0, kind);
+    socket.unrecv(client, make());
+  }
+  const writer = socket.streams(peer).writable.getWriter();
+  const closed = assertRejects(() => writer.closed, TypeError);
+  const writing = writer.write(gone["a detached array"]());
+  await assertRejects(() => writing, TypeError, `"chunk" must be`);
+  await closed;
+});
+
+for (
+  const [kind, source, shrink] of [
+    ["resizable", "new ArrayBuffer(100_000, { maxByteLength: 100_000 })", true],
+    ["growable shared", "new SharedArrayBuffer(100_000, { maxByteLength: 100_000 })", false],
+    ["fixed shared", "new SharedArrayBuffer(100_000)", false],
+  ] as const
+) {
+  test(`send() and recvInto() know ${kind} memory of another realm`, async (pair) => {
+    const memory = runInNewContext(source);
+    const ours = memory instanceof ArrayBuffer || memory instanceof SharedArrayBuffer;
+    assertEquals(ours, false);
+    const data = new Uint8Array(memory).fill(7);
+    assertEquals(isResizable(data), kind !== "fixed shared");
+    const sending = socket.send(pair.client, data);
+    if (shrink) memory.resize(0);
+    const received = await receive(pair.peer, 100_000);
+    assertEquals(received.every((byte) => byte === 7), true);
+    assertEquals(await task.await(sending), 100_000);
+    const into = new Uint8Array(runInNewContext(source));
+    const receiving = socket.recvInto(pair.client, into);
+    socket.send(pair.peer, "back");
+    assertEquals(await task.await(receiving), 4);
+    assertEquals(textOf(into.slice(0, 4)), "back");
+  });
+}
 
 test("recvInto() faults EINVAL and takes nothing when its buffer was detached", async (pair) => {
   const buffer = new Uint8Array(100);

@@ -161,6 +161,37 @@ test("setsockopt() sets the option of the system's socket", async () => {
   assertEquals([noDelay.calls.length, keepAlive.calls], [2, [[true], [false]]]);
 });
 
+test("setsockopt() of a socket that is connecting is for its connection", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const [hostname, port] = socket.getlocal(server);
+  const { connect } = Deno;
+  // At each moment until it is connected, and beyond.
+  for (let moment = 0; moment < 15; moment++) {
+    const client = socket.create(AF_INET, SOCK_STREAM);
+    const made = await connect({ hostname, port });
+    using noDelay = spyOn(made, "setNoDelay");
+    using keepAlive = spyOn(made, "setKeepAlive");
+    Deno.connect = (() => Promise.resolve(made)) as unknown as typeof connect;
+    let connecting;
+    try {
+      connecting = socket.connect(client, hostname, port);
+    } finally {
+      Deno.connect = connect;
+    }
+    for (let n = 0; n < moment; n++) await Promise.resolve();
+    socket.setsockopt(client, IPPROTO_TCP, TCP_NODELAY, 0);
+    socket.setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, 1);
+    await task.await(connecting);
+    const set = [
+      socket.getsockopt(client, IPPROTO_TCP, TCP_NODELAY),
+      socket.getsockopt(client, SOL_SOCKET, SO_KEEPALIVE),
+      noDelay.calls.at(-1) ?? [false],
+      keepAlive.calls.at(-1),
+    ];
+    assertEquals(set, [0, 1, [false], [true]], `${moment}`);
+  }
+});
+
 test("setsockopt() of a created socket is for its connection", async () => {
   const { tcp } = await connectionPrototypes();
   const server = socket.tcpserver("127.0.0.1", 0);

@@ -908,6 +908,21 @@ test("serve() gives a signal that has aborted when it is asked for after the end
   assertEquals(seen, [true, true]);
 });
 
+test("serve() gives a handler a plain object with its signal and nothing else", async (server) => {
+  const seen: unknown[] = [];
+  const serving = socket.serve(server, (_, context) => {
+    const { signal } = { ...context };
+    seen.push(Object.keys(context), Object.getPrototypeOf(context) === Object.prototype);
+    seen.push(signal instanceof AbortSignal && signal === context.signal);
+  });
+  const client = await socket.tcpconnect(...socket.getlocal(server));
+  await receiveAll(client);
+  socket.close(client);
+  socket.close(server);
+  await task.await(serving);
+  assertEquals(seen, [["signal"], true, true]);
+});
+
 test("serve() makes no signal that nobody asks for", async (server) => {
   const { AbortController } = globalThis;
   let made = 0;

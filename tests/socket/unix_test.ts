@@ -111,6 +111,25 @@ test("unixserver() takes relative paths", async (folder) => {
   }
 });
 
+test("close() removes the file of a relative path after chdir()", async (folder) => {
+  const name = "rel.sock";
+  const source = `
+      Deno.chdir(${JSON.stringify(folder)});
+      const server = socket.unixserver("${name}");
+      Deno.mkdirSync("sub");
+      Deno.writeTextFileSync("sub/${name}", "precious");
+      Deno.chdir("sub");
+      const client = await socket.unixconnect("../${name}");
+      const peer = await task.await(socket.accept(server));
+      console.log(socket.getlocal(server)[0], socket.getlocal(peer)[0]);
+      [client, peer, server].forEach(socket.close);
+    `;
+  const { stdout, stderr } = await runProgram(source, ["--no-check", "--allow-all"]);
+  assertEquals([stdout, stderr], [`${name} ${name}\n`, ""]);
+  assertEquals(names(folder), ["sub"]);
+  assertEquals(Deno.readTextFileSync(`${folder}/sub/${name}`), "precious");
+});
+
 test("unixserver() works at the longest path that the system takes", async (folder) => {
   const room = 107 - folder.length - 1;
   for (const length of [room - 30, room - 1, room]) {

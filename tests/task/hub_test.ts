@@ -94,6 +94,20 @@ Deno.test("a wait that begins while others are told is over at once", () => {
   assertEquals([told, controller.listeners], [["late", "first", "second"], 0]);
 });
 
+Deno.test("a wait on AbortSignal.any([signal]) is told though a listener stops the event", async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  signal.addEventListener("abort", (event) => event.stopImmediatePropagation());
+  const { id, resolve } = held<string>();
+  const waiting = outcome(task.await(id, { signal: AbortSignal.any([signal]) }));
+  controller.abort("enough");
+  await drain();
+  assertEquals([waiting.state, waiting.value], ["rejected", "enough"]);
+  task.forget(id);
+  resolve("late");
+  await drain();
+});
+
 Deno.test("an event of the signal's that is no abort ends no wait", async () => {
   const { signal } = new AbortController();
   const { id, resolve } = held<string>();
