@@ -55,7 +55,8 @@ export type TlsClientOptions = TlsClientSettings & OwnCertificate;
 /** How the client's side upgrades a connection, besides its own certificate. */
 export interface StarttlsClientSettings extends TlsClientSettings {
   /**
-   * The name that the server's certificate must be for.
+   * The name that the server's certificate must be for. It must be given on a connection that was
+   * accepted or is over a Unix socket, unless the name is ignored.
    *
    * @default {the host that was connected to}
    */
