@@ -5,9 +5,11 @@
  * Theory of operation. Preparations run side by side. As long as a connection is wanted, the next one is
  * accepted while those before are prepared: a peer that stays silent or talks nonsense holds up nobody,
  * and is dropped when its preparation fails or its time is up. Whoever is done first is given first;
- * those that are done and that nobody wants yet are kept. Of peers that have not said anything yet only
- * so many are kept: past that the one that has been silent longest goes. What is dropped is counted, and
- * that is all: it is nobody's accept.
+ * those that are done and that nobody wants yet are kept. What is dropped is counted, and that is all: it
+ * is nobody's accept.
+ *
+ * No preparation keeps the process alive. While somebody wants a connection the source's accept does, and
+ * when nobody does nothing shall.
  */
 import type { Acceptor, Opened } from "./transport.ts";
 
@@ -64,7 +66,7 @@ export abstract class PreparingAcceptor implements Acceptor {
 
   accept(): Promise<Opened> {
     const finished = this.#finished.shift();
-    if (finished !== undefined) return Promise.resolve(finished);
+    if (finished !== undefined) return Promise.resolve(given(finished));
     if (this.#cause !== undefined) {
       const cause = this.#cause;
       this.#cause = undefined;
@@ -124,9 +126,8 @@ export abstract class PreparingAcceptor implements Acceptor {
       this.#silent.delete(oldest);
       oldest.abort();
     }
-    const timer = this.#timeout === Infinity
-      ? undefined
-      : setTimeout(() => preparation.abort(), Math.max(0, this.#timeout));
+    opened.transport.unref?.();
+    const timer = this.#startTimer(preparation);
     let prepared: Opened | undefined;
     try {
       const greeted = () => this.#silent.delete(preparation);
@@ -141,11 +142,18 @@ export abstract class PreparingAcceptor implements Acceptor {
     if (prepared !== undefined) this.#finish(prepared);
   }
 
+  #startTimer(preparation: AbortController): ReturnType<typeof setTimeout> | undefined {
+    if (this.#timeout === Infinity) return undefined;
+    const timer = setTimeout(() => preparation.abort(), Math.max(0, this.#timeout));
+    Deno.unrefTimer(timer);
+    return timer;
+  }
+
   #finish(opened: Opened): void {
     if (this.#closed) return opened.transport.close();
     const wanted = this.#take();
     if (wanted === undefined) this.#finished.push(opened);
-    else wanted.resolve(opened);
+    else wanted.resolve(given(opened));
   }
 
   #take(): PromiseWithResolvers<Opened> | undefined {
@@ -154,4 +162,10 @@ export abstract class PreparingAcceptor implements Acceptor {
     this.#source.unref?.(); // the next one may be on its way, but nobody waits for it
     return wanted;
   }
+}
+
+/** A connection that is given out: its reads count from now on. */
+function given(opened: Opened): Opened {
+  opened.transport.ref?.();
+  return opened;
 }
