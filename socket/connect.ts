@@ -1,9 +1,9 @@
 import { await as awaitTask } from "../task/await.ts";
 import {
   checkBoolean,
-  checkOptions,
   checkSignal,
   checkTimeout,
+  readOptions,
   type SocketId,
   type TaskId,
 } from "../task/core/mod.ts";
@@ -132,14 +132,18 @@ function connectTo(
 ): TaskId<SocketId> {
   host = checkRemoteHost(host);
   checkRemotePort(port);
-  checkConnectOptions(options);
-  const { timeout = CONNECT_TIMEOUT, signal } = options;
-  return dial([host, port], { timeout, signal }, (signal) => openTcp(host, port, options, signal));
+  const { timeout = CONNECT_TIMEOUT, signal, noDelay } = checkConnectOptions(options);
+  return dial(
+    [host, port],
+    { timeout, signal },
+    (signal) => openTcp(host, port, { noDelay }, signal),
+  );
 }
 
-function checkConnectOptions(options: ConnectOptions): void {
-  checkOptions(options, ["timeout", "signal", "noDelay"]);
+function checkConnectOptions(options: ConnectOptions): ConnectOptions {
+  options = readOptions(options, ["timeout", "signal", "noDelay"]);
   if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
   if (options.signal !== undefined) checkSignal("signal", options.signal);
   if (options.noDelay !== undefined) checkBoolean("noDelay", options.noDelay);
+  return options;
 }

@@ -1,8 +1,8 @@
 import {
   checkBoolean,
   checkInteger,
-  checkOptions,
   checkTimeout,
+  readOptions,
   type SocketId,
 } from "../task/core/mod.ts";
 import { checkHost, checkPort } from "./core/check.ts";
@@ -104,7 +104,7 @@ export function tcpserver(
 
 function checkListenOptions(options: number | ListenOptions): ListenOptions {
   if (typeof options === "number") options = { backlog: options };
-  checkOptions(options, ["backlog", "reusePort", "proxyProtocol", "handshakeTimeout"]);
+  options = readOptions(options, ["backlog", "reusePort", "proxyProtocol", "handshakeTimeout"]);
   if (options.backlog !== undefined) checkInteger("backlog", options.backlog, 1, 65535);
   for (const name of ["reusePort", "proxyProtocol"] as const) {
     if (options[name] !== undefined) checkBoolean(name, options[name]);

@@ -5,6 +5,7 @@ import {
   checkOptions,
   checkString,
   checkWaitOptions,
+  readOptions,
   type SocketId,
   type WaitOptions,
   wrongRange,
@@ -90,6 +91,7 @@ export function unixserver(path: string, options: number | UnixListenOptions = {
  */
 export function unixconnect(path: string, options: WaitOptions = {}): Promise<SocketId> {
   checkPath(path);
+  options = readOptions(options, ["timeout", "signal"]);
   checkWaitOptions(options);
   return awaitTask(dial([path, 0], options, () => openUnix(path)));
 }

@@ -17,11 +17,11 @@
  */
 import {
   Bound,
-  checkOptions,
   checkString,
   complete,
   fault,
   type Owner,
+  readOptions,
   RUNNING,
   type SocketId,
   Task,
@@ -92,6 +92,7 @@ import type {
  */
 export function starttls(id: SocketId, options: StarttlsOptions = {}): TaskId<true> {
   const stream = findStream(id);
+  options = readOptions(options, ALL);
   const side = checkSide(options, stream?.side);
   if (stream === undefined) return refuse("starttls", id);
   const plan = side === "server"
@@ -122,12 +123,14 @@ const OPTIONS: Record<Side, readonly string[]> = {
   server: ["side", ...SERVER],
 };
 
+/** The options that there are. */
+const ALL: readonly string[] = [...new Set([...OPTIONS.client, ...OPTIONS.server])];
+
 /** Which side to take; every option must be one of that side's. */
 function checkSide(
   options: StarttlsOptions,
   ofConnection: Side | undefined,
 ): Side | undefined {
-  checkOptions(options, [...new Set([...OPTIONS.client, ...OPTIONS.server])]);
   if (options.side !== undefined) {
     checkString("side", options.side);
     if (!Object.hasOwn(OPTIONS, options.side)) {

@@ -150,10 +150,12 @@ export function checkUntil(op: string, options: UntilOptions): number {
   return max;
 }
 
-/** How long a gentle close may take. */
-export function checkFinish(options: FinishOptions): void {
+/** Gives how long a gentle close may take, if that is said. */
+export function checkFinish(options: FinishOptions): number | undefined {
   checkOptions(options, ["timeout"]);
-  if (options.timeout !== undefined) checkTimeout("timeout", options.timeout);
+  const { timeout } = options;
+  if (timeout !== undefined) checkTimeout("timeout", timeout);
+  return timeout;
 }
 
 /** Options of `serve` that were checked. */

@@ -205,8 +205,8 @@ export function shutdown(find: Finder, id: SocketId): TaskId<void> {
 }
 
 export function finish(find: Finder, id: SocketId, options: FinishOptions): TaskId<void> {
-  checkFinish(options);
+  const timeout = checkFinish(options);
   const stream = find.stream(id);
   if (stream === undefined) return refuse(find, "finish", id);
-  return finishStream(stream, options.timeout);
+  return finishStream(stream, timeout);
 }
