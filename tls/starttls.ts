@@ -34,7 +34,7 @@ import type { Side } from "../socket/core/types.ts";
 import type { Stream } from "../socket/core/stream.ts";
 import type { Transport, Upgrading } from "../socket/core/transport.ts";
 import { TlsError } from "./core/codes.ts";
-import { checkServerName } from "./core/names.ts";
+import { checkServerName, nameOfHost } from "./core/names.ts";
 import type { Preface } from "./core/node.ts";
 import { guarded, type Secured } from "./core/secured.ts";
 import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
@@ -172,7 +172,7 @@ function serverPlan(options: StarttlsServerOptions): Plan {
 function clientPlan(options: StarttlsClientOptions, stream: Stream): Plan {
   const plan = checkClient("starttls", options, OPTIONS.client);
   const { host = "" } = options;
-  const name = checkServerName("host", host) ?? stream.host;
+  const name = checkServerName("host", host) ?? nameOfHost(stream.host ?? "");
   if (name === undefined && !plan.ignoreHostname) {
     throw new TypeError(
       "This end connected to no host whose certificate could be verified: " +
