@@ -6,7 +6,7 @@ import type { Address } from "../socket/core/types.ts";
 import { openTcp } from "../socket/core/tcp.ts";
 import { secureClient } from "./core/backend.ts";
 import { TlsError } from "./core/codes.ts";
-import { checkServerName, withoutBrackets } from "./core/names.ts";
+import { checkServerName, nameOfHost } from "./core/names.ts";
 import { checkClient, type ClientPlan } from "./core/plan.ts";
 import type { TlsClientOptions } from "./core/types.ts";
 
@@ -96,10 +96,15 @@ export function connect(
 ): TaskId<SocketId> {
   host = checkRemoteHost(host);
   checkRemotePort(port);
-  const name = checkServerName("sni", sni) ?? withoutBrackets(host);
+  const wanted = checkServerName("sni", sni) ?? nameOfHost(host);
   const plan = checkClient("connect", options);
   return dial([host, port], plan, async (signal, waitsFor) => {
     const opened = await openTcp(host, port, {}, signal);
+    const name = wanted ?? (plan.ignoreHostname ? opened.remote[0] : undefined);
+    if (name === undefined) {
+      opened.transport.close();
+      throw new TlsError("ERR_TLS_CERT_ALTNAME_INVALID", 'no certificate is for this: give "sni"');
+    }
     waitsFor("the handshake: does the server accept, and speak TLS?");
     try {
       const { transport, session } = await secureClient(opened.transport, name, plan, signal);

@@ -1,4 +1,4 @@
-import { checkId, type SocketId } from "../task/core/mod.ts";
+import { checkId, readOptions, type SocketId } from "../task/core/mod.ts";
 import { checkHost, checkPort } from "../socket/core/check.ts";
 import { Listener } from "../socket/core/listener.ts";
 import { getListener } from "../socket/core/lookup.ts";
@@ -6,7 +6,7 @@ import { TlsAcceptor } from "./core/acceptor.ts";
 import { openSource } from "./core/backend.ts";
 import { type CheckedPair, checkPair } from "./core/certificate.ts";
 import { parseDnsName, parseIp } from "./core/names.ts";
-import { checkPairs, checkServer, LISTENER } from "./core/plan.ts";
+import { checkPairs, checkServer, LISTENER, SERVER } from "./core/plan.ts";
 import type { CertificatePair, TlsListenOptions } from "./core/types.ts";
 import { selfsigned } from "./selfsigned.ts";
 
@@ -59,6 +59,7 @@ export function tcpserver(
   host = checkHost(host);
   checkPort(port);
   if (typeof options === "number") options = { backlog: options };
+  options = readOptions(options, [...LISTENER, ...SERVER]);
   const plan = checkServer("listen", options, LISTENER);
   const { backlog, proxyProtocol } = plan;
   const pairs = plan.pairs.length > 0 ? plan.pairs : [developmentPair(host)];

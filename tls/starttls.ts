@@ -17,11 +17,11 @@
  */
 import {
   Bound,
-  checkOptions,
   checkString,
   complete,
   fault,
   type Owner,
+  readOptions,
   RUNNING,
   type SocketId,
   Task,
@@ -35,7 +35,7 @@ import type { Side } from "../socket/core/types.ts";
 import type { Stream } from "../socket/core/stream.ts";
 import type { Transport, Upgrading } from "../socket/core/transport.ts";
 import { TlsError } from "./core/codes.ts";
-import { checkServerName } from "./core/names.ts";
+import { checkServerName, nameOfHost } from "./core/names.ts";
 import type { Preface } from "./core/node.ts";
 import { guarded, type Secured } from "./core/secured.ts";
 import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
@@ -65,11 +65,13 @@ import type {
  * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
  *
  * @param id A connection.
- * @param options As the client: `host` (default: the one that was connected to), `ca`, `cert` and
- * `key`, `alpn`, `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
+ * @param options As the client: `host` (default: the one that was connected to; needed where there is
+ * none, on a connection that was accepted or is over a Unix socket), `ca`, `cert` and `key`, `alpn`,
+ * `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
  * `key`; `alpn`, `ca`, `requestCert`, `handshakeTimeout` (default: 10,000 ms). As either: `side`.
  * @returns The task; its result is `true`.
- * @throws {TypeError} If an argument has the wrong type, or an option is unknown or of the other side.
+ * @throws {TypeError} If an argument has the wrong type, or an option is unknown or of the other side,
+ * or there is no name to verify.
  * @throws {RangeError} If an option is out of range.
  * @throws {SocketError} If `ca`, `cert` or `key` cannot be used.
  *
@@ -92,11 +94,12 @@ import type {
  */
 export function starttls(id: SocketId, options: StarttlsOptions = {}): TaskId<true> {
   const stream = findStream(id);
+  options = readOptions(options, ALL);
   const side = checkSide(options, stream?.side);
   if (stream === undefined) return refuse("starttls", id);
   const plan = side === "server"
     ? serverPlan(options as StarttlsServerOptions)
-    : clientPlan(options as StarttlsClientOptions);
+    : clientPlan(options as StarttlsClientOptions, stream);
   const fail = (code: string, text?: string) =>
     faulted("starttls", id, stream.fail(code, "starttls", text));
   if (stream.session !== undefined) return fail("EISCONN", "connection is encrypted already");
@@ -113,12 +116,7 @@ interface Plan {
   readonly signal?: AbortSignal;
   /** What is wrong with bytes that were received in clear. */
   objection(buffered: Uint8Array): string | undefined;
-  secure(
-    stream: Stream,
-    carrier: Transport,
-    signal: AbortSignal,
-    preface: Preface,
-  ): Promise<Secured>;
+  secure(carrier: Transport, signal: AbortSignal, preface: Preface): Promise<Secured>;
 }
 
 /** The options that one side has. */
@@ -127,12 +125,14 @@ const OPTIONS: Record<Side, readonly string[]> = {
   server: ["side", ...SERVER],
 };
 
+/** The options that there are. */
+const ALL: readonly string[] = [...new Set([...OPTIONS.client, ...OPTIONS.server])];
+
 /** Which side to take; every option must be one of that side's. */
 function checkSide(
   options: StarttlsOptions,
   ofConnection: Side | undefined,
 ): Side | undefined {
-  checkOptions(options, [...new Set([...OPTIONS.client, ...OPTIONS.server])]);
   if (options.side !== undefined) {
     checkString("side", options.side);
     if (!Object.hasOwn(OPTIONS, options.side)) {
@@ -164,17 +164,23 @@ function serverPlan(options: StarttlsServerOptions): Plan {
   return {
     timeout: plan.handshakeTimeout,
     objection: () => undefined, // what was received must be a ClientHello: it is read as one
-    async secure(_stream, carrier, signal, preface) {
+    async secure(carrier, signal, preface) {
       const { secureServer } = await engines(carrier, signal);
       return await secureServer(carrier, plan, signal, preface);
     },
   };
 }
 
-function clientPlan(options: StarttlsClientOptions): Plan {
+function clientPlan(options: StarttlsClientOptions, stream: Stream): Plan {
   const plan = checkClient("starttls", options, OPTIONS.client);
   const { host = "" } = options;
-  const name = checkServerName("host", host);
+  const name = checkServerName("host", host) ?? nameOfHost(stream.host ?? "");
+  if (name === undefined && !plan.ignoreHostname) {
+    throw new TypeError(
+      "This end connected to no host whose certificate could be verified: " +
+        'give "host", the name that it must be for',
+    );
+  }
   return {
     timeout: plan.timeout,
     signal: plan.signal,
@@ -182,10 +188,11 @@ function clientPlan(options: StarttlsClientOptions): Plan {
       buffered.length === 0
         ? undefined
         : "received clear text before the handshake, maybe injected",
-    async secure(stream, carrier, signal, preface) {
-      const host = name ?? stream.host ?? stream.remote[0];
+    async secure(carrier, signal, preface) {
       const { secureClient } = await engines(carrier, signal);
-      return await secureClient(carrier, host, plan, signal, preface);
+      // Where no name counts, an address will do: of one the server is told nothing.
+      const [address] = stream.proxy ?? stream.remote;
+      return await secureClient(carrier, name ?? address, plan, signal, preface);
     },
   };
 }
@@ -245,7 +252,7 @@ class Upgrade implements Owner, Upgrading {
     const { signal } = this.#controller;
     let secured: Secured;
     try {
-      secured = await this.#plan.secure(stream, carrier, signal, preface);
+      secured = await this.#plan.secure(carrier, signal, preface);
     } catch (cause) {
       return this.#failed(cause);
     }

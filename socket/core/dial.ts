@@ -90,7 +90,8 @@ class Dial implements Owner {
     const { transport, local, remote, session, noDelay = true, keepAlive = false } = opened;
     const id = this.#created?.giveUpId();
     const stream = new Stream(transport, "client", local, remote, session, id);
-    stream.host = this.#remote[0];
+    const [host, port] = this.#remote;
+    if (port !== 0) stream.host = host; // of a Unix socket it is a path
     stream.noDelay = noDelay;
     stream.keepAlive = keepAlive;
     // The program has known the ID of a created socket all along.

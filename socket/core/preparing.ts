@@ -6,13 +6,21 @@
  * accepted while those before are prepared: a peer that stays silent or talks nonsense holds up nobody,
  * and is dropped when its preparation fails or its time is up. Whoever is done first is given first;
  * those that are done and that nobody wants yet are kept. Of peers that have not said anything yet only
- * so many are kept: past that the one that has been silent longest goes. What is dropped is counted, and
- * that is all: it is nobody's accept.
+ * so many are kept: past that the one that has been silent longest goes. Those that have spoken are counted
+ * apart, so that silence, which costs nothing, pushes none of them out; past four times as many the one
+ * that spoke first goes. An honest one is done in a round trip or two, long before that. What is dropped is counted, and that is all: it
+ * is nobody's accept.
+ *
+ * No preparation keeps the process alive. While somebody wants a connection the source's accept does, and
+ * when nobody does nothing shall.
  */
 import type { Acceptor, Opened } from "./transport.ts";
 
 /** Where the connections come from. */
 export type Source = Pick<Acceptor, "accept" | "dropped" | "close" | "ref" | "unref">;
+
+/** How many may have spoken and not be done, for each that may be silent. */
+const SPEAKING = 4;
 
 export abstract class PreparingAcceptor implements Acceptor {
   abstract readonly tls: boolean;
@@ -23,6 +31,8 @@ export abstract class PreparingAcceptor implements Acceptor {
   readonly #preparing: Set<AbortController> = new Set();
   /** Those whose peer has not said anything, the oldest first. */
   readonly #silent: Set<AbortController> = new Set();
+  /** Those whose peer has, the one first that spoke first. */
+  readonly #speaking: Set<AbortController> = new Set();
   readonly #finished: Opened[] = [];
   #wanted: PromiseWithResolvers<Opened> | undefined;
   #accepting = false;
@@ -64,7 +74,7 @@ export abstract class PreparingAcceptor implements Acceptor {
 
   accept(): Promise<Opened> {
     const finished = this.#finished.shift();
-    if (finished !== undefined) return Promise.resolve(finished);
+    if (finished !== undefined) return Promise.resolve(given(finished));
     if (this.#cause !== undefined) {
       const cause = this.#cause;
       this.#cause = undefined;
@@ -118,18 +128,16 @@ export abstract class PreparingAcceptor implements Acceptor {
   async #prepare(opened: Opened): Promise<void> {
     const preparation = new AbortController();
     this.#preparing.add(preparation);
-    this.#silent.add(preparation);
-    if (this.#silent.size > this.#maxSilent) {
-      const [oldest] = this.#silent;
-      this.#silent.delete(oldest);
-      oldest.abort();
-    }
-    const timer = this.#timeout === Infinity
-      ? undefined
-      : setTimeout(() => preparation.abort(), Math.max(0, this.#timeout));
+    enter(this.#silent, preparation, this.#maxSilent);
+    opened.transport.unref?.();
+    const timer = this.#startTimer(preparation);
     let prepared: Opened | undefined;
     try {
-      const greeted = () => this.#silent.delete(preparation);
+      const greeted = () => {
+        this.#silent.delete(preparation);
+        if (preparation.signal.aborted) return;
+        enter(this.#speaking, preparation, SPEAKING * this.#maxSilent);
+      };
       prepared = await this.prepare(opened, preparation.signal, greeted);
     } catch {
       // Counted: that is all the accepting side can do about a stranger.
@@ -138,14 +146,22 @@ export abstract class PreparingAcceptor implements Acceptor {
     clearTimeout(timer);
     this.#preparing.delete(preparation);
     this.#silent.delete(preparation);
+    this.#speaking.delete(preparation);
     if (prepared !== undefined) this.#finish(prepared);
+  }
+
+  #startTimer(preparation: AbortController): ReturnType<typeof setTimeout> | undefined {
+    if (this.#timeout === Infinity) return undefined;
+    const timer = setTimeout(() => preparation.abort(), Math.max(0, this.#timeout));
+    Deno.unrefTimer(timer);
+    return timer;
   }
 
   #finish(opened: Opened): void {
     if (this.#closed) return opened.transport.close();
     const wanted = this.#take();
     if (wanted === undefined) this.#finished.push(opened);
-    else wanted.resolve(opened);
+    else wanted.resolve(given(opened));
   }
 
   #take(): PromiseWithResolvers<Opened> | undefined {
@@ -154,4 +170,19 @@ export abstract class PreparingAcceptor implements Acceptor {
     this.#source.unref?.(); // the next one may be on its way, but nobody waits for it
     return wanted;
   }
+}
+
+/** Adds one to those of its kind; if they are too many, the first of them goes. */
+function enter(kind: Set<AbortController>, preparation: AbortController, max: number): void {
+  kind.add(preparation);
+  if (kind.size <= max) return;
+  const [first] = kind;
+  kind.delete(first);
+  first.abort();
+}
+
+/** A connection that is given out: its reads count from now on. */
+function given(opened: Opened): Opened {
+  opened.transport.ref?.();
+  return opened;
 }

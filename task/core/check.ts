@@ -94,6 +94,17 @@ export function checkOptions(value: unknown, known: readonly string[]): void {
   }
 }
 
+/**
+ * The options of a bag, each of them read once: a getter may give something else when it is asked again,
+ * and what was checked must be what is used. What the bag inherits counts, too.
+ */
+export function readOptions<T extends object>(value: T, known: readonly string[]): T {
+  checkOptions(value, known);
+  return Object.fromEntries(
+    known.filter((name) => name in value).map((name) => [name, value[name as keyof T]]),
+  ) as T;
+}
+
 /** Options of `task.await` that one may look for at the operation itself. */
 const OF_THE_WAIT = ["timeout", "signal", "cancel"];
 const AT_THE_WAIT =

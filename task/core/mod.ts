@@ -54,6 +54,7 @@ export {
   checkSignal,
   checkString,
   checkTimeout,
+  readOptions,
   refuseOptions,
   wrongEmpty,
   wrongRange,

@@ -1,6 +1,7 @@
 // What nobody waits for keeps no process alive; what somebody waits for does.
 
 import { assertEquals } from "@std/assert";
+import { clientHello } from "../tls/helpers.ts";
 import { available } from "../tls/openssl.ts";
 
 /** Makes a connection of each kind: `a` and `b` are its ends, `server` is a listener. */
@@ -140,6 +141,90 @@ for (const [kind, makePair] of Object.entries(PAIRS)) {
       await runOn(`${makePair}\n${each.join("\n")}`),
       Object.keys(WATCHED).map((what) => `${what}\n`).join(""),
     );
+  });
+}
+
+/** Listeners whose connections are prepared before they are given; what a peer has said so far. */
+const PREPARING: Record<string, [listen: string, said: string]> = {
+  "a silent client of tls": [`tls.tcpserver("127.0.0.1", 0, options)`, ""],
+  "a client of tls that said hello": [`tls.tcpserver("127.0.0.1", 0, options)`, "hello"],
+  "a silent balancer": [
+    `socket.tcpserver("127.0.0.1", 0, { ...options, proxyProtocol: true })`,
+    "",
+  ],
+  "a balancer that broke off": [
+    `socket.tcpserver("127.0.0.1", 0, { ...options, proxyProtocol: true })`,
+    "PROXY TCP4",
+  ],
+  "a silent balancer of tls": [
+    `tls.tcpserver("127.0.0.1", 0, { ...options, proxyProtocol: true })`,
+    "",
+  ],
+};
+
+/**
+ * A listener with a stranger at its door who stays for longer than a test may take: a program of its own,
+ * since an end in the same process would be closed with it.
+ */
+async function withStranger([listen, said]: [string, string], wanting: string): Promise<string> {
+  const bytes = said === "hello" ? await clientHello() : new TextEncoder().encode(said);
+  return `
+    const options = { handshakeTimeout: 600_000 };
+    const server = ${listen};
+    const wanting = socket.${wanting}(server);
+    const [hostname, port] = socket.getlocal(server);
+    const stranger = new Deno.Command(Deno.execPath(), {
+      args: ["eval", \`
+        const conn = await Deno.connect({ hostname: "\${hostname}", port: \${port} });
+        await conn.write(new Uint8Array([${bytes}]));
+        for (const buffer = new Uint8Array(4096); await conn.read(buffer) !== null;);
+      \`],
+      stdin: "null", stdout: "null", stderr: "inherit",
+    }).spawn();
+    stranger.unref();
+    while (socket.inspect(server).handshaking === 0) await task.sleep(1);
+    await task.sleep(50); // what it says is read`;
+}
+
+for (const [who, listener] of Object.entries(PREPARING)) {
+  Deno.test(`a process ends though ${who} holds up what nobody waits for`, async () => {
+    for (const wanting of ["accept", "ready", "hasconnection"]) {
+      const source = `${await withStranger(listener, wanting)}
+        if (wanting !== false) task.cancel(wanting);
+        console.log("end");`;
+      assertEquals(await run(source), "end\n");
+    }
+  });
+
+  Deno.test(`a process goes on for an accept though all there is is ${who}`, async () => {
+    const source = `${await withStranger(listener, "accept")}
+      task.cancel(wanting);
+      const accepting = socket.accept(server);
+      Deno.unrefTimer(setTimeout(() => task.cancel(accepting), 200));
+      await task.await(accepting).catch(({ code }) => console.log(code));`;
+    assertEquals(await runOn(source), "ECANCELED\n");
+  });
+}
+
+for (
+  const [kind, options] of Object.entries({
+    "": "...pair",
+    ", with a certificate of its own": "...pair, requestCert: true, ca: pair.cert",
+  })
+) {
+  Deno.test(`a process ends though a client of tls is there that nobody took${kind}`, async () => {
+    const source = `
+      const pair = tls.selfsigned(["localhost"]);
+      const server = tls.tcpserver("127.0.0.1", 0, { ${options} });
+      socket.hasconnection(server);
+      const own = { ca: pair.cert, ...pair };
+      const client = await tls.tcpconnect(...tls.getlocal(server), "localhost", own);
+      while (socket.inspect(server).ready === 0) await task.sleep(1);
+      const taken = await task.await(socket.accept(server));
+      console.log(socket.isopen(taken), socket.hasconnection(server));
+      const another = await tls.tcpconnect(...tls.getlocal(server), "localhost", own);
+      while (socket.inspect(server).ready === 0) await task.sleep(1);`;
+    assertEquals(await run(source), "true false\n");
   });
 }
 

@@ -289,3 +289,83 @@ test("lists and bytes that are empty are named as they are", () => {
     assertEquals(message.slice(message.indexOf("current")), `current value is ${shown}`);
   }
 });
+
+/** A bag whose every option is a getter that notes that it was asked. */
+function askedBag(options: Record<string, unknown>, asked: string[]): Loose {
+  const ask = (name: string, value: unknown) => {
+    asked.push(name);
+    return value;
+  };
+  return Object.defineProperties(
+    {},
+    Object.fromEntries(
+      Object.entries(options)
+        .map(([name, value]) => [name, { enumerable: true, get: () => ask(name, value) }]),
+    ),
+  );
+}
+
+test("every option of every call is asked for once", async () => {
+  using ends = await tcpPair();
+  const { client, peer } = ends;
+  const { signal } = new AbortController();
+  const limit = { timeout: 5, signal };
+  const forClient = { ...limit, ...clientPair, ca, alpn: ["a"], unsafelyIgnoreHostname: false };
+  const forServer = { ca, requestCert: true, alpn: ["a"], handshakeTimeout: 5 };
+  const listen = { ...forServer, backlog: 5, native: false, maxHandshakes: 5, proxyProtocol: true };
+  const plain = { backlog: 5, reusePort: false, proxyProtocol: true, handshakeTimeout: 5 };
+  const forget = (id: unknown) => task.forget(id as task.TaskId);
+  const folder = await Deno.makeTempDir({ prefix: "taskio_" });
+  const calls: [(bag: Loose) => unknown, Record<string, unknown>][] = [
+    [(bag) => forget(tls.connect("127.0.0.1", 9, "", bag)), forClient],
+    [(bag) => tls.tcpconnect("127.0.0.1", 9, "", bag).catch(() => {}), forClient],
+    [(bag) => tls.close(tls.tcpserver("127.0.0.1", 0, bag)), { ...listen, ...pair }],
+    [(bag) => tls.close(tls.tcpserver("127.0.0.1", 0, bag)), { ...listen, certs: [pair] }],
+    [(bag) => tls.close(tls.tcpserver("127.0.0.1", 0, { certs: [bag] })), { ...pair }],
+    [(bag) => forget(socket.starttls(client, bag)), {
+      side: "client",
+      host: "a.test",
+      ...forClient,
+    }],
+    [(bag) => forget(socket.starttls(peer, bag)), { side: "server", ...forServer, ...pair }],
+    [(bag) => socket.close(socket.tcpserver("127.0.0.1", 0, bag)), plain],
+    [(bag) => socket.close(socket.unixserver(`${folder}/s`, bag)), { backlog: 5 }],
+    [(bag) => socket.unixconnect(`${folder}/s`, bag).catch(() => {}), limit],
+    [(bag) => forget(socket.connect("127.0.0.1", 9, bag)), { ...limit, noDelay: false }],
+    [(bag) => socket.tcpconnect("127.0.0.1", 9, bag).catch(() => {}), { ...limit, noDelay: false }],
+    [(bag) => forget(socket.send(0, "x", bag)), { transfer: false }],
+    [(bag) => forget(socket.finish(0, bag)), { timeout: 5 }],
+    [(bag) => forget(tls.finish(0, bag)), { timeout: 5 }],
+    [(bag) => forget(socket.serve(0, () => {}, bag)), {
+      grace: 5,
+      maxConnections: 5,
+      onError: () => {},
+    }],
+    [(bag) => forget(socket.recvLine(0, bag)), { max: 5 }],
+    [(bag) => forget(socket.recvUntil(0, "x", bag)), { max: 5 }],
+  ];
+  for (const [call, options] of calls) {
+    const asked: string[] = [];
+    await call(askedBag(options, asked));
+    assertEquals(asked.toSorted(), Object.keys(options).toSorted(), String(call));
+  }
+  await Deno.remove(folder, { recursive: true });
+  ends.close();
+  await task.wait();
+});
+
+test("what was checked is what is used, whatever an option says when asked again", () => {
+  let asked = 0;
+  const fickle = {
+    native: true,
+    ca,
+    ...pair,
+    get requestCert() {
+      return asked++ === 0;
+    },
+  } as Loose;
+  assertThrows(() => tls.tcpserver("127.0.0.1", 0, fickle), TypeError, 'no "requestCert"');
+  // Whatever a bag inherits counts as well.
+  const inherited = Object.create({ requestCert: true, ca, native: true }) as Loose;
+  assertThrows(() => tls.tcpserver("127.0.0.1", 0, inherited), TypeError, 'no "requestCert"');
+});

@@ -201,7 +201,7 @@ Deno.test("readClientHello() waits at every byte of a real hello and of one in m
   const end = 5 + (real[3] << 8 | real[4]);
   assertReads(real.subarray(0, end), { serverName: "localhost", alpn: [] });
   const whole = message({ extensions: [serverName("a.test"), alpn("h2")] });
-  for (const size of [1, 2, 3, 4, 5, 50, whole.length - 1]) {
+  for (const size of [2, 3, 4, 5, 50, whole.length - 1]) {
     assertReads(fragmented(whole, size), { serverName: "a.test", alpn: ["h2"] });
   }
 });
@@ -345,19 +345,37 @@ Deno.test("readClientHello() reads a hello of MAX_HELLO bytes and refuses a long
     refusal(fragmented(padded(MAX_HELLO + 1), 9000).subarray(0, 9)),
     "more than",
   );
-  // In records of one byte: refused when the bytes are too many, whatever the header says.
-  const drip = fragmented(longest, 1);
-  let length = 0;
-  while (length < drip.length) {
+  // In small records: refused when the bytes are too many, whatever the header says.
+  const drip = fragmented(longest, 260);
+  assert(drip.length > MAX_HELLO);
+  assertStringIncludes(refusal(drip.subarray(0, pending(drip) + 1)), "more than 16389 bytes");
+});
+
+/** How much of it may come without being refused. */
+function pending(data: Uint8Array): number {
+  for (let length = 0; length < data.length; length++) {
     try {
-      assertEquals(readClientHello(drip.subarray(0, length)), undefined);
+      assertEquals(readClientHello(data.subarray(0, length + 1)), undefined);
     } catch {
-      break;
+      return length;
     }
-    length++;
   }
-  assert(length <= MAX_HELLO, `${length}`);
-  assertStringIncludes(refusal(drip.subarray(0, length)), "more than 16389 bytes");
+  return data.length;
+}
+
+Deno.test("readClientHello() reads a hello in 64 records and refuses one in more", () => {
+  const whole = message({ extensions: [serverName("a.test")] });
+  const parts = (count: number) =>
+    concat([
+      fragmented(whole.subarray(0, count - 1), 1),
+      record(whole.subarray(count - 1)),
+    ]);
+  assert(whole.length > 65);
+  assertReads(parts(64), { serverName: "a.test", alpn: [] });
+  assertStringIncludes(refusal(parts(65)), "in more than 64 records");
+  // The most that may be looked through again for every byte that comes.
+  const drip = fragmented(message({ extensions: [extension(21, new Uint8Array(9000))] }), 1);
+  assertEquals(pending(drip), 64 * 6 + 5 - 1);
 });
 
 Deno.test("readClientHello() refuses what is no handshake at its first wrong byte and says what it looks like", () => {
@@ -397,7 +415,7 @@ Deno.test("readClientHello() gives a hello or EPROTO, nothing else, for whatever
   const originals = [
     record(whole),
     fragmented(whole, 20),
-    fragmented(whole, 1),
+    fragmented(whole, 2),
     await clientHello(),
   ];
   let [read, refused, undecided] = [0, 0, 0];

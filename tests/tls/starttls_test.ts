@@ -126,7 +126,7 @@ test("starttls() makes the accepted end the client of TLS when it is told so", a
   using ends = await tcpPair();
   await task.all([
     socket.starttls(ends.client, { side: "server", ...forServer }),
-    socket.starttls(ends.peer, { side: "client", ca }), // verified against the other end's address
+    socket.starttls(ends.peer, { side: "client", host: "server.test", ca }),
   ]);
   assertEquals(tls.info(ends.peer).peerCertificate!.subject, "server.test");
   assertEquals([ends.client, ends.peer].map(socket.getside), ["client", "server"]);
@@ -185,6 +185,74 @@ test("starttls() verifies the host that was connected to when none is given", as
       assert(/^(ERR_SSL_|EPROTO|EUNEXPECTEDEOF|ECONNRESET)/.test(await codeOf(serving)));
     }
     [client, peer, listener].forEach(socket.close);
+  }
+});
+
+/** Ends that have connected to no host, and the other end of each. */
+const hostless: Record<string, () => Promise<[ends: Pair, id: number, other: number]>> = {
+  "accepted over tcp": async () => {
+    const ends = await tcpPair();
+    return [ends, ends.peer, ends.client];
+  },
+  "accepted over unix": async () => {
+    const ends = await unixPair();
+    return [ends, ends.peer, ends.client];
+  },
+  "connected over unix": async () => {
+    const ends = await unixPair();
+    return [ends, ends.client, ends.peer];
+  },
+  "accepted behind a balancer": async () => {
+    const listener = socket.tcpserver("127.0.0.1", 0, { proxyProtocol: true });
+    const client = await socket.tcpconnect(...socket.getlocal(listener));
+    // Whoever writes the header would choose the name.
+    socket.send(client, "PROXY TCP4 127.0.0.1 127.0.0.1 5 6\r\n");
+    const peer = await task.await(socket.accept(listener));
+    return [pairOf(client, peer, listener), peer, client];
+  },
+};
+
+for (const [what, connect] of Object.entries(hostless)) {
+  test(`starttls() of an end ${what} throws when it is told no host to verify`, async () => {
+    // A server that shows whatever could be taken for the name.
+    const server = { side: "server", ...authority.issue(["localhost", "127.0.0.1"]) } as const;
+    const [ends, id, other] = await connect();
+    using _ends = ends;
+    for (const options of [{ side: "client", ca }, { side: "client", ca, host: "" }] as const) {
+      assertThrows(() => socket.starttls(id, options), TypeError, 'give "host"');
+      assertThrows(() => socket.starttls(id, { ...options, ...clientPair }), TypeError, "host");
+    }
+    await task.all([
+      socket.starttls(other, server),
+      socket.starttls(id, { side: "client", ca, host: "localhost" }),
+    ]);
+    await assertCarries(id, other);
+    for (const own of [{}, clientPair]) {
+      const [ends, id, other] = await connect();
+      using _ends = ends;
+      const ignoring = { side: "client", ca, unsafelyIgnoreHostname: true, ...own } as const;
+      await task.all([socket.starttls(other, server), socket.starttls(id, ignoring)]);
+      await assertCarries(id, other);
+    }
+  });
+}
+
+test("starttls() never takes the path of a Unix socket for a host", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "taskio_" });
+  const before = Deno.cwd();
+  try {
+    Deno.chdir(folder);
+    const listener = socket.unixserver("localhost");
+    const byConnect = await socket.unixconnect("localhost");
+    const created = socket.create(socket.AF_UNIX, socket.SOCK_STREAM);
+    await task.await(socket.connect(created, "localhost", 0));
+    for (const id of [byConnect, created]) {
+      assertThrows(() => socket.starttls(id, { ca }), TypeError, 'give "host"');
+    }
+    [byConnect, created, listener].forEach(socket.close);
+  } finally {
+    Deno.chdir(before);
+    await Deno.remove(folder, { recursive: true });
   }
 });
 

@@ -146,6 +146,53 @@ test("accept() drops the client that has been silent longest when there are too 
   [...talking, ...silent].forEach((conn) => conn.close());
 });
 
+test("accept() drops the client that said hello first when too many stop there", async () => {
+  const server = tls.tcpserver("127.0.0.1", 0, {
+    ...pair,
+    maxHandshakes: 2,
+    handshakeTimeout: Infinity,
+  });
+  const accepting = tls.accept(server);
+  const hello = await clientHello();
+  const stalled: Deno.TcpConn[] = [];
+  const stall = async () => {
+    const conn = await stranger(server, hello);
+    stalled.push(conn);
+    await conn.read(new Uint8Array(1)); // it has been answered
+  };
+  for (let i = 0; i < 8; i++) await stall();
+  // Silence counts apart: it pushes out none of these.
+  const silent: Deno.TcpConn[] = [];
+  for (let i = 0; i < 4; i++) {
+    silent.push(await stranger(server, hello.subarray(0, 20)));
+    await until(() => inspectListener(server).dropped === Math.max(0, i - 1));
+  }
+  await until(() => inspectListener(server).handshaking === 8 + 2);
+  for (let i = 0; i < 20; i++) await stall();
+  // The first of them was silent for a moment, and one of the silent ones went for it.
+  await until(() => inspectListener(server).dropped === 2 + 1 + 20);
+  assertEquals(inspectListener(server).handshaking, 8 + 1);
+  for (const conn of stalled.slice(0, 20)) await ended(conn);
+  // An honest client pushes one out and gets in.
+  const client = await tls.tcpconnect(...tls.getlocal(server), "localhost", { ca });
+  const peer = await task.await(accepting);
+  await assertCarries(client, peer);
+  await until(() => inspectListener(server).dropped === 24);
+  assertEquals(inspectListener(server).handshaking, 7 + 1);
+  [client, peer, server].forEach(tls.close);
+  [...stalled, ...silent].forEach((conn) => conn.close());
+});
+
+/** Reads what was answered, until the connection is gone. */
+async function ended(conn: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(4096);
+  try {
+    while (await conn.read(buffer) !== null);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+  }
+}
+
 for (const door of ["listener", "starttls"]) {
   test(`a ClientHello may come in any number of pieces [${door}]`, async () => {
     const listener = door === "starttls"

@@ -4,8 +4,8 @@
  *
  * Theory of operation. The bytes come in any number of pieces, and each time all that came is read
  * anew. So the lengths are checked first, and the content only once it is complete: what can never
- * become a ClientHello is refused at its first wrong byte, and a whole hello costs one look at
- * every record, however often it is asked for. Nothing is believed beyond what is read here: the
+ * become a ClientHello is refused at its first wrong byte, and each time costs one look at
+ * every record, of which few are allowed. Nothing is believed beyond what is read here: the
  * engine that carries out the handshake reads the same bytes again.
  */
 import { TlsError } from "./codes.ts";
@@ -26,6 +26,9 @@ const RECORD = 2 ** 14;
 
 /** How many bytes a ClientHello may take on the wire. Real ones take 200 to 2,000. */
 export const MAX_HELLO: number = RECORD_HEADER + RECORD;
+
+/** How many records it may come in. Real ones take one, and a few where somebody looks for names. */
+const MAX_RECORDS = 64;
 
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
@@ -50,6 +53,9 @@ export function readClientHello(bytes: Uint8Array): ClientHello | undefined {
     // A length that lies is refused when it is read, not when its bytes have been waited for.
     if (at + RECORD_HEADER + size - have > MAX_HELLO) throw tooLong();
     if (bytes.length < at + RECORD_HEADER) return undefined;
+    if (fragments.length === MAX_RECORDS) {
+      throw notHello(`sends a ClientHello in more than ${MAX_RECORDS} records`);
+    }
     const end = at + RECORD_HEADER + (bytes[at + 3] << 8 | bytes[at + 4]);
     const fragment = bytes.subarray(at + RECORD_HEADER, end);
     if (have < MESSAGE_HEADER) {

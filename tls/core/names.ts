@@ -3,6 +3,7 @@
 // stands for exactly one whole label, the left-most.
 
 import { checkString, wrongRange } from "../../task/core/mod.ts";
+import { isIpv4 } from "../../socket/core/ip.ts";
 
 /**
  * Does the certificate name `pattern` cover `serverName`?
@@ -93,8 +94,22 @@ export function checkServerName(parameter: string, name: string): string | undef
   return valid;
 }
 
+/**
+ * What the certificate of a host must be for that was connected to; `undefined` if no certificate can be for
+ * it. The system takes IPv4 addresses in many spellings (`127.1`, `2130706433`, `0x7f.1`), and a certificate
+ * has the usual one.
+ */
+export function nameOfHost(host: string): string | undefined {
+  const bare = withoutBrackets(host);
+  if (bare.includes(":")) return parseIp(bare) && bare;
+  const usual = /^[\da-fx.]+$/i.test(bare) && URL.canParse(`http://${bare}/`)
+    ? new URL(`http://${bare}/`).hostname
+    : "";
+  return isIpv4(usual) ? usual : parseDnsName(bare);
+}
+
 /** An IPv6 address may be written as in a URL. */
-export function withoutBrackets(host: string): string {
+function withoutBrackets(host: string): string {
   return host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
 }
 

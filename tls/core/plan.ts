@@ -82,6 +82,7 @@ export function checkClient(
   };
 }
 
+/** @param options As {@linkcode readOptions} gives them. */
 export function checkServer(
   op: string,
   options: TlsListenOptions,
@@ -104,9 +105,10 @@ export function checkServer(
   if (ca !== undefined && !requestCert) {
     throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
   }
-  if (native) checkNative({ requestCert, certs, maxHandshakes, proxyProtocol });
+  const pairs = pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair];
+  if (native) checkNative({ requestCert, maxHandshakes, proxyProtocol }, pairs);
   return {
-    pairs: pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair],
+    pairs,
     native,
     alpn: checkAlpn(alpn),
     clientCa: requestCert ? ca ?? [] : undefined,
@@ -119,18 +121,14 @@ export function checkServer(
 
 /** What Deno's own TLS cannot serve. */
 function checkNative(
-  { requestCert, certs, maxHandshakes, proxyProtocol }: {
-    requestCert: boolean;
-    certs: readonly unknown[] | undefined;
-    maxHandshakes: number | undefined;
-    proxyProtocol: boolean;
-  },
+  { requestCert, maxHandshakes, proxyProtocol }: TlsListenOptions,
+  pairs: readonly CheckedPair[],
 ): void {
   const cannot = requestCert
     ? '"requestCert"'
     : proxyProtocol
     ? '"proxyProtocol"'
-    : certs !== undefined && certs.length > 1
+    : pairs.length > 1
     ? "more than one certificate"
     : maxHandshakes !== undefined
     ? '"maxHandshakes"'
@@ -177,13 +175,14 @@ function checkCa(op: string, ca: unknown): string[] | undefined {
 function checkAlpn(alpn: unknown): string[] | undefined {
   if (alpn === undefined) return undefined;
   if (!Array.isArray(alpn)) throw wrongType("alpn", "an array of strings", alpn);
-  for (const protocol of alpn) {
+  const protocols: string[] = Array.from(alpn); // once
+  for (const protocol of protocols) {
     checkString("alpn", protocol);
     if (protocol === "" || new TextEncoder().encode(protocol).length > 255) {
       throw wrongRange("alpn", "protocol names of 1 to 255 bytes", protocol);
     }
   }
-  return [...alpn];
+  return protocols;
 }
 
 /** A certificate that cannot be used is a failure with a code. */

@@ -56,7 +56,8 @@ export type TlsClientOptions = TlsClientSettings & OwnCertificate;
 /** How the client's side upgrades a connection, besides its own certificate. */
 export interface StarttlsClientSettings extends TlsClientSettings {
   /**
-   * The name that the server's certificate must be for.
+   * The name that the server's certificate must be for. It must be given on a connection that was
+   * accepted or is over a Unix socket, unless the name is ignored.
    *
    * @default {the host that was connected to}
    */
@@ -136,7 +137,9 @@ export interface TlsListenSettings extends TlsServerSettings {
   native?: boolean;
   /**
    * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`: past that, the one
-   * that has been silent longest is dropped.
+   * that has been silent longest is dropped. Four times as many may have sent it and not be done with their
+   * handshake: past that, the one that sent it first is dropped. The two are counted apart, so that whoever
+   * says nothing pushes out nobody who does.
    *
    * @default {1000}
    */
