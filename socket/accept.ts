@@ -4,10 +4,11 @@ import * as verbs from "./core/verbs.ts";
 
 /**
  * Takes one connection. Any number may be outstanding; connections go to them in order. One that is
- * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own TLS.
+ * Running keeps the process alive; a cancelled one does not, except on a listener of Deno's own
+ * TLS.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. So an
- * accept of limited time is `task.await(socket.accept(id), { timeout: 100, cancel: true })`.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * So an accept of limited time is `task.await(socket.accept(id), { timeout: 100, cancel: true })`.
  *
  * State: of a listener: stays as it is. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a connection, `ECONNABORTED` when it is closed meanwhile; `EMFILE`,
@@ -64,15 +65,15 @@ export function hasconnection(server: SocketId): boolean {
 }
 
 /**
- * Accepts connections, one after the other, for `for await`. Any number of loops may run on one listener;
- * they share the connections.
+ * Accepts connections, one after the other, for `for await`. Any number of loops may run on one
+ * listener; they share the connections.
  *
- * Cancel safety: leaving the loop cancels the accept that is pending, if any, and loses nothing: the next
- * accept gets the connection. `return` does so at once, and a pending `next` is done.
+ * Cancel safety: leaving the loop cancels the accept that is pending, if any, and loses nothing:
+ * the next accept gets the connection. `return` does so at once, and a pending `next` is done.
  *
  * State: of a listener, which stays open. The loop ends when the listener is closed. Otherwise as
- * {@linkcode accept}, whose codes it throws; the listener stays usable after `EMFILE` and the like, for
- * another loop. After a failure, too, every later `next` is done.
+ * {@linkcode accept}, whose codes it throws; the listener stays usable after `EMFILE` and the like,
+ * for another loop. After a failure, too, every later `next` is done.
  *
  * @param server A listener.
  * @returns The connections. They are the caller's to close.
@@ -101,23 +102,23 @@ export function connections(server: SocketId): AsyncIterableIterator<SocketId, u
 }
 
 /**
- * Accepts connections for ever and runs a handler for each, side by side. When a handler returns, its
- * connection is closed as by {@linkcode finish} with `grace` as the timeout: what it sent arrives, also
- * if it was not awaited. When it throws, the connection is closed at once; the throw goes to `onError`
- * and disturbs nobody else.
+ * Accepts connections for ever and runs a handler for each, side by side. When a handler returns,
+ * its connection is closed as by {@linkcode finish} with `grace` as the timeout: what it sent
+ * arrives, also if it was not awaited. When it throws, the connection is closed at once; the throw
+ * goes to `onError` and disturbs nobody else.
  *
- * Cancel safety: cancelling stops accepting and aborts the handlers' signals at once, lets them end for
- * up to `grace` milliseconds, then closes what is left and cancels its tasks. `task.wait` waits for
- * that. The listener stays open.
+ * Cancel safety: cancelling stops accepting and aborts the handlers' signals at once, lets them end
+ * for up to `grace` milliseconds, then closes what is left and cancels its tasks. `task.wait` waits
+ * for that. The listener stays open.
  *
  * State: of a listener. Closing it ends serving in the same way, and the task is Completed when the
- * last handler has ended or `grace` is over, even if a handler never ends. When the system is short of descriptors or memory (`EMFILE`, `ENFILE`,
- * `ENOBUFS`, `ENOMEM`) it waits 100 ms and goes on. Faults `EBADF` if the socket is closed or unknown,
- * `EOPNOTSUPP` if it is a connection.
+ * last handler has ended or `grace` is over, even if a handler never ends. When the system is short
+ * of descriptors or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) it waits 100 ms and goes on.
+ * Faults `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a connection.
  *
  * @param server A listener.
- * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as a
- * task.
+ * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as
+ * a task.
  * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
  * @returns The task, which goes on until it is cancelled or the listener closed.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.

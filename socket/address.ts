@@ -10,8 +10,8 @@ import { anyAddress, Unbound } from "./core/unbound.ts";
  * The far end of a connection. It still answers after the peer has gone.
  *
  * @param id A connection.
- * @returns The peer's IP address and port; over a Unix socket its path and 0, `["", 0]` for an end that has no
- * name, which is that of whoever connected.
+ * @returns The peer's IP address and port; over a Unix socket its path and 0, `["", 0]` for an end
+ * that has no name, which is that of whoever connected.
  * @throws {TypeError} If `id` is not an integer.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown; `ENOTCONN` for a listener.
  *
@@ -35,8 +35,8 @@ export function getpeer(id: SocketId): Address {
  * The near end of a connection, or where a listener listens.
  *
  * @param id A connection, a listener, or a socket that was created.
- * @returns The IP address and port; of a created socket, where it is bound, if it is. Over a Unix socket the
- * path and 0, `["", 0]` for an end that has no name.
+ * @returns The IP address and port; of a created socket, where it is bound, if it is. Over a Unix
+ * socket the path and 0, `["", 0]` for an end that has no name.
  * @throws {TypeError} If `id` is not an integer.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown.
  *

@@ -2,9 +2,10 @@
  * The BSD sequence: create, then bind and listen, or connect.
  *
  * Deno has no socket between creating and listening. So `bind` has the system listen already, which
- * tells at once what is wrong with the address and holds it, and `listen` takes that over. A client that
- * connects in between is not refused, as it would be in C: it waits for an accept like all others, and
- * none is lost. A path is only noted by `bind`: there is no port to be found out and nothing to hold.
+ * tells at once what is wrong with the address and holds it, and `listen` takes that over. A client
+ * that connects in between is not refused, as it would be in C: it waits for an accept like all
+ * others, and none is lost. A path is only noted by `bind`: there is no port to be found out and
+ * nothing to hold.
  */
 import { checkHost, checkNoPort, checkPort } from "./core/check.ts";
 import { isOtherFamily, notUnbound, otherFamily } from "./core/created.ts";
@@ -59,19 +60,20 @@ export function create(family: number, type: number): SocketId {
 }
 
 /**
- * Gives a created socket its address, and holds it: a client that connects before {@linkcode listen}
- * waits. A path is only noted: a relative one counts from the current folder at {@linkcode listen}.
+ * Gives a created socket its address, and holds it: a client that connects before {@linkcode
+ * listen} waits. A path is only noted: a relative one counts from the current folder at {@linkcode
+ * listen}.
  *
  * @param id A socket that was created.
- * @param host An address or host name; `""` for any address of the family. Of an `AF_UNIX` socket: the
- * path.
+ * @param host An address or host name; `""` for any address of the family. Of an `AF_UNIX` socket:
+ * the path.
  * @param port The port, 0 for a free one, which `getlocal` then tells; of an `AF_UNIX` socket 0.
  * Default: 0.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `port` is out of range or the path is empty.
  * @throws {SocketError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `ENOTFOUND`; `EAFNOSUPPORT` for an
- * address of another family, or a name whose first address is one; `EINVAL` if the socket is
- * bound, is connecting or listens, `EISCONN` if it is connected; `EBADF` if it is closed or unknown.
+ * address of another family, or a name whose first address is one; `EINVAL` if the socket is bound,
+ * is connecting or listens, `EISCONN` if it is connected; `EBADF` if it is closed or unknown.
  *
  * @example Bind to a free port
  * ```ts
@@ -113,8 +115,8 @@ export function bind(id: SocketId, host: string, port: number = 0): void {
  *
  * @param id A socket that was created.
  * @param backlog How many connections the system lets wait for an accept, to 65535; 0 counts as 1.
- * Default: 128. It counts for a socket that is not bound: of a bound one, connections wait since `bind`,
- * as many as the system allows.
+ * Default: 128. It counts for a socket that is not bound: of a bound one, connections wait since
+ * `bind`, as many as the system allows.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `backlog` is out of range.
  * @throws {SocketError} Those of `unixserver` for an `AF_UNIX` socket, `EDESTADDRREQ` if it is not

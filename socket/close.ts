@@ -6,8 +6,8 @@ import { handles } from "./core/handle.ts";
  * and what was still queued to be sent is dropped: await the sends, or `shutdown`, first. Closing a
  * listener also closes the connections that nobody has claimed or used.
  *
- * Over TLS the peer is told (close_notify) a turn of the event loop later: a program that exits right
- * after the call cuts the stream instead. `shutdown` first.
+ * Over TLS the peer is told (close_notify) a turn of the event loop later: a program that exits
+ * right after the call cuts the stream instead. `shutdown` first.
  *
  * Closing again, or closing an integer that stands for no socket, changes nothing.
  *

@@ -8,8 +8,8 @@ import { openTcp } from "./core/tcp.ts";
 /** How to connect. */
 export interface ConnectOptions {
   /**
-   * The longest that connecting may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 fails at once.
-   * `Infinity` leaves it to the system, which gives up after minutes.
+   * The longest that connecting may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 fails at
+   * once. `Infinity` leaves it to the system, which gives up after minutes.
    *
    * @default {30_000}
    */
@@ -30,10 +30,11 @@ export interface ConnectOptions {
  * @param host A host name or an IPv4 or IPv6 address. The addresses of a name are tried side by
  * side with a short head start each.
  * @param port The port, 1 to 65535.
- * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default: `true`).
+ * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default:
+ * `true`).
  * @returns The connected socket. Rejects with `SocketError`: `ECONNREFUSED`, `ENOTFOUND` (no such
- * host), `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`, `EMFILE` ...; with the signal's reason; or with
- * Deno's `NotCapable` if `--allow-net` is missing.
+ * host), `EHOSTUNREACH`, `ENETUNREACH`, `ETIMEDOUT`, `EMFILE` ...; with the signal's reason; or
+ * with Deno's `NotCapable` if `--allow-net` is missing.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `host` is empty, or `port` or `timeout` is out of range.
  *
@@ -62,11 +63,13 @@ export function tcpconnect(
  * Cancel safety: a connection that is established after the cancel is closed at once.
  *
  * State: the result is a connected socket. It is closed again if the task is forgotten before
- * anything was done with the socket, or a `CompletionQueue` is disposed of in which it waits. The task faults with the codes of `tcpconnect`.
+ * anything was done with the socket, or a `CompletionQueue` is disposed of in which it waits. The
+ * task faults with the codes of `tcpconnect`.
  *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535.
- * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default: `true`).
+ * @param options `timeout` in milliseconds (default: 30,000), `signal`, `noDelay` (default:
+ * `true`).
  * @returns The task; its result is the socket.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `host` is empty, or `port` or `timeout` is out of range.
@@ -95,14 +98,15 @@ export function connect(
  *
  * Cancel safety: a connection that is established after the cancel is closed at once.
  *
- * State: of a socket that was created and is not bound: Deno cannot connect from an address of choice,
- * `EOPNOTSUPP`. Faults `EAFNOSUPPORT` if the host has no address of the socket's family, `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it
- * listens, `EBADF` if it is closed or unknown, otherwise with the codes of `tcpconnect`; `ETIMEDOUT`
- * after 30 s.
+ * State: of a socket that was created and is not bound: Deno cannot connect from an address of
+ * choice, `EOPNOTSUPP`. Faults `EAFNOSUPPORT` if the host has no address of the socket's family,
+ * `EALREADY` if it is connecting, `EISCONN` if it is connected, `EINVAL` if it listens, `EBADF` if
+ * it is closed or unknown, otherwise with the codes of `tcpconnect`; `ETIMEDOUT` after 30 s.
  *
  * @param id A socket that was created.
  * @param host A host name or an address; of an `AF_UNIX` socket, the path.
- * @param port The port, 1 to 65535; of an `AF_UNIX` socket 0, as `getlocal` of its listener tells it.
+ * @param port The port, 1 to 65535; of an `AF_UNIX` socket 0, as `getlocal` of its listener tells
+ * it.
  * @returns The task; its result is `id`.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If `host` is empty or `port` out of range.

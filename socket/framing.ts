@@ -13,7 +13,8 @@ import * as verbs from "./core/verbs.ts";
  * `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for `recv`. Faults `EUNEXPECTEDEOF` if the stream ends before that much has come; the
- * error's `partial` is a copy of what has come, and it stays readable. Faults `ECONNRESET` likewise.
+ * error's `partial` is a copy of what has come, and it stays readable. Faults `ECONNRESET`
+ * likewise.
  *
  * @param id A connection.
  * @param n How many bytes, from 0.
@@ -81,14 +82,14 @@ export function recvUntil(
 }
 
 /**
- * Receives a line of text, as UTF-8. The last one need not end with a line end. What is no UTF-8 becomes
- * U+FFFD, and a byte order mark stays: for bytes as they are take {@linkcode recvUntil}.
+ * Receives a line of text, as UTF-8. The last one need not end with a line end. What is no UTF-8
+ * becomes U+FFFD, and a byte order mark stays: for bytes as they are take {@linkcode recvUntil}.
  *
  * Cancel safety: loses nothing. What has come stays for the next receive. Limit its time with
  * `task.await(id, { timeout, cancel: true })`.
  *
- * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`, or than
- * a string can be (512 MiB).
+ * State: as for `recv`. Faults `EMSGSIZE` and consumes nothing if the line is longer than `max`, or
+ * than a string can be (512 MiB).
  *
  * @param id A connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.
@@ -121,16 +122,16 @@ export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<strin
 }
 
 /**
- * Receives lines of text until the end of the stream, for `for await`: what {@linkcode recvLine} gives,
- * time after time.
+ * Receives lines of text until the end of the stream, for `for await`: what {@linkcode recvLine}
+ * gives, time after time.
  *
- * Cancel safety: leaving the loop cancels the receive that is pending, if any, and loses nothing: what has
- * come stays for the next receive. `return` does so at once, and a pending `next` is done.
+ * Cancel safety: leaving the loop cancels the receive that is pending, if any, and loses nothing:
+ * what has come stays for the next receive. `return` does so at once, and a pending `next` is done.
  *
  * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as
  * `recvLine`, whose codes it throws: `EMSGSIZE` for a line longer than `max`, which stays readable;
- * `ECONNABORTED` or `EBADF` when the program closes the socket meanwhile. After a failure every later
- * `next` is done.
+ * `ECONNABORTED` or `EBADF` when the program closes the socket meanwhile. After a failure every
+ * later `next` is done.
  *
  * @param id A connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.

@@ -52,8 +52,8 @@ export interface ListenerRecord {
   /** Connections whose PROXY header or TLS handshake is not complete. */
   readonly handshaking: number;
   /**
-   * Connections that were dropped before they were ready: their PROXY header or handshake was wrong or took
-   * too long, or they were gone already.
+   * Connections that were dropped before they were ready: their PROXY header or handshake was wrong
+   * or took too long, or they were gone already.
    */
   readonly dropped: number;
   /** With TLS: until when its certificates are valid, all of them. */
@@ -184,8 +184,8 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
  * Whether an ID stands for an open socket. Never throws.
  *
  * @param id Anything.
- * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer has
- * gone changes nothing.
+ * @returns `true` for a socket that this side has not closed, whatever became of it; that the peer
+ * has gone changes nothing.
  *
  * @example Before and after
  * ```ts

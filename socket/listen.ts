@@ -26,19 +26,21 @@ export interface ListenOptions {
    */
   reusePort?: boolean;
   /**
-   * Whether every connection must begin with a PROXY header, of version 1 or 2, as HAProxy, nginx and the
-   * load balancers of the clouds send it. An accept completes when the header has come; `getpeer` is then
-   * the original client (of `UNKNOWN` and `LOCAL`: the balancer), `getlocal` stays this end, and `inspect`
-   * shows the balancer as `proxy`. A connection without a header, with a bad one or one of more than 4 KiB
-   * is dropped and counted. Headers are believed whoever sends them: let nobody but the balancer connect.
+   * Whether every connection must begin with a PROXY header, of version 1 or 2, as HAProxy, nginx
+   * and the load balancers of the clouds send it. An accept completes when the header has come;
+   * `getpeer` is then the original client (of `UNKNOWN` and `LOCAL`: the balancer), `getlocal`
+   * stays this end, and `inspect` shows the balancer as `proxy`. A connection without a header,
+   * with a bad one or one of more than 4 KiB is dropped and counted. Headers are believed whoever
+   * sends them: let nobody but the balancer connect.
    *
    * @default {false}
    */
   proxyProtocol?: boolean;
   /**
-   * How long the PROXY header may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves no time and drops
-   * clients whose header has not come yet, `Infinity` sets no limit. Without `proxyProtocol` there is nothing
-   * to wait for. Of more than 1,000 that wait, the one that has waited longest is dropped.
+   * How long the PROXY header may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves no
+   * time and drops clients whose header has not come yet, `Infinity` sets no limit. Without
+   * `proxyProtocol` there is nothing to wait for. Of more than 1,000 that wait, the one that has
+   * waited longest is dropped.
    *
    * @default {10_000}
    */
@@ -48,13 +50,13 @@ export interface ListenOptions {
 /**
  * Listens for TCP connections.
  *
- * @param host The address to listen on: an IPv4 or IPv6 address (`"::1"`, also `"[::1]"`), or a host
- * name. `""` means any address of this machine, over IPv6 and IPv4 (over IPv4 only where the system
- * has no IPv6); `getlocal` then tells `"::"`, and a client that came over IPv4 is known by its IPv4
- * address. `"0.0.0.0"` means any IPv4 address.
+ * @param host The address to listen on: an IPv4 or IPv6 address (`"::1"`, also `"[::1]"`), or a
+ * host name. `""` means any address of this machine, over IPv6 and IPv4 (over IPv4 only where the
+ * system has no IPv6); `getlocal` then tells `"::"`, and a client that came over IPv4 is known by
+ * its IPv4 address. `"0.0.0.0"` means any IPv4 address.
  * @param port The port, 0 for any free one: {@linkcode getlocal} tells which.
- * @param options The backlog, default 128; or a bag with `backlog`, `reusePort`, and for use behind a
- * load balancer `proxyProtocol` and `handshakeTimeout` in milliseconds (default: 10,000).
+ * @param options The backlog, default 128; or a bag with `backlog`, `reusePort`, and for use behind
+ * a load balancer `proxyProtocol` and `handshakeTimeout` in milliseconds (default: 10,000).
  * @returns The listener, which listens already.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `port` or the backlog is out of range.

@@ -1,9 +1,10 @@
 /**
  * TCP sockets, each known by an integer, with operations that are tasks.
  *
- * A socket is a connection or a listener, or was created and is to become one of them. What a call does
- * depends on the socket's state; calls that give a task give a Faulted one where the table shows a code,
- * those that give a loop throw it when that is asked for the next, the others throw it at once.
+ * A socket is a connection or a listener, or was created and is to become one of them. What a call
+ * does depends on the socket's state; calls that give a task give a Faulted one where the table
+ * shows a code, those that give a loop throw it when that is asked for the next, the others throw
+ * it at once.
  *
  * | call | created | listener | open | sending side shut down | peer ended | broken | closed, unknown |
  * | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -33,8 +34,9 @@
  *
  * Pending tasks of a socket fault `ECONNABORTED` when it is closed. "Peer ended" and "sending side
  * shut down" may both be the case; a connection is broken when the peer reset it or the network
- * failed. A created socket that is bound cannot be bound again (`EINVAL`) nor connect (`EOPNOTSUPP`);
- * while it connects, `bind` and `listen` are `EINVAL` and another `connect` is `EALREADY`.
+ * failed. A created socket that is bound cannot be bound again (`EINVAL`) nor connect
+ * (`EOPNOTSUPP`); while it connects, `bind` and `listen` are `EINVAL` and another `connect` is
+ * `EALREADY`.
  *
  * @example An echo
  * ```ts

@@ -26,8 +26,8 @@ import { Unbound } from "./core/unbound.ts";
  * | `SOL_SOCKET`, `SO_KEEPALIVE` | for its connection | `ENOPROTOOPT` | plain TCP |
  * | `IPPROTO_TCP`, `TCP_NODELAY` | for its connection | `ENOPROTOOPT` | plain TCP |
  *
- * An `AF_UNIX` socket has the first of them only; what is for its connection does not go to those that
- * a listener accepts.
+ * An `AF_UNIX` socket has the first of them only; what is for its connection does not go to those
+ * that a listener accepts.
  *
  * @param id A socket.
  * @param level `SOL_SOCKET` or `IPPROTO_TCP`.

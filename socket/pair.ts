@@ -8,8 +8,8 @@ import { getListener } from "./core/lookup.ts";
 import type { Stream } from "./core/stream.ts";
 
 /**
- * Makes two sockets that are connected to each other, over TCP on loopback: for tests, and for programs
- * that pass one end on, as with `socketpair` in C. The first is the client's side.
+ * Makes two sockets that are connected to each other, over TCP on loopback: for tests, and for
+ * programs that pass one end on, as with `socketpair` in C. The first is the client's side.
  *
  * Needs `--allow-net` for 127.0.0.1.
  *

@@ -6,25 +6,25 @@ import * as verbs from "./core/verbs.ts";
  * every later recv is empty too. Any number may be outstanding; they are served in order.
  *
  * The bytes belong to the caller: they begin at offset 0 of an `ArrayBuffer` that no other result
- * shares, so `new DataView(data.buffer)` reads them and transferring it takes nothing else along. It may
- * be longer than they are; what lies behind them never came from another connection.
+ * shares, so `new DataView(data.buffer)` reads them and transferring it takes nothing else along.
+ * It may be longer than they are; what lies behind them never came from another connection.
  *
- * A recv that is Running keeps the process alive, awaited or not, and a forgotten one, too: it still
- * takes bytes. A cancelled one does not.
+ * A recv that is Running keeps the process alive, awaited or not, and a forgotten one, too: it
+ * still takes bytes. A cancelled one does not.
  *
  * Cancel safety: loses nothing. Bytes that arrive for a cancelled recv go to the next. So a recv of
  * limited time is `task.await(socket.recv(id), { timeout: 100, cancel: true })`.
  *
  * State: of a connection, also after `shutdown`. Faults `EBADF` if the socket is closed or unknown,
  * `EOPNOTSUPP` if it is a listener, `ECONNRESET` once the peer has reset the connection and what
- * came before was received, `ECONNABORTED` when the socket is closed meanwhile; `ENOMEM` if there is no
- * memory for the bytes, which then stay.
+ * came before was received, `ECONNABORTED` when the socket is closed meanwhile; `ENOMEM` if there
+ * is no memory for the bytes, which then stay.
  *
  * @param id A connection.
  * @param max The most bytes to give, from 1. It is not allocated up front. Default: 4096.
  * @returns The task; its result is the bytes.
- * @throws {TypeError} If `id` is not an integer or `max` not a number, or if options are given: it has
- * none.
+ * @throws {TypeError} If `id` is not an integer or `max` not a number, or if options are given: it
+ * has none.
  * @throws {RangeError} If `max` is not an integer from 1.
  *
  * @example Receive until the peer ends
@@ -56,16 +56,18 @@ export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Ar
  * Receives bytes into the caller's buffer: one byte to all of it, as soon as there are any.
  *
  * A buffer of 16 KiB or more is read into directly, without a copy, unless its memory is resizable.
- * Leave a buffer alone until its task has settled and, if that was by cancelling, until the next receive
- * on this socket has. While such a read is under way, bytes put back by `unrecv` wait for it: they come
- * first, but only when it ends, or at once for the next receive if this one is cancelled.
+ * Leave a buffer alone until its task has settled and, if that was by cancelling, until the next
+ * receive on this socket has. While such a read is under way, bytes put back by `unrecv` wait for
+ * it: they come first, but only when it ends, or at once for the next receive if this one is
+ * cancelled.
  *
- * A buffer that is detached before it is filled faults the task `EINVAL` and takes nothing; one that is
- * detached while it is read into takes the bytes along, and every later receive faults `EINVAL`. So does
- * a WebAssembly memory's when that grows, but not the one of its `toResizableBuffer()`.
+ * A buffer that is detached before it is filled faults the task `EINVAL` and takes nothing; one
+ * that is detached while it is read into takes the bytes along, and every later receive faults
+ * `EINVAL`. So does a WebAssembly memory's when that grows, but not the one of its
+ * `toResizableBuffer()`.
  *
- * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive. Limit
- * its time with `task.await(id, { timeout, cancel: true })`.
+ * Cancel safety: loses nothing. Bytes that arrive for a cancelled recvInto go to the next receive.
+ * Limit its time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: as for {@linkcode recv}, with the same codes.
  *
@@ -97,8 +99,8 @@ export function recvInto(id: SocketId, buffer: Uint8Array): TaskId<number> {
 
 /**
  * Looks at the bytes that `recv(id, max)` would give next, and leaves them there. It waits for
- * nothing, but if there is nothing yet it makes the socket look, so a poll finds what arrives. That alone
- * keeps no process alive.
+ * nothing, but if there is nothing yet it makes the socket look, so a poll finds what arrives. That
+ * alone keeps no process alive.
  *
  * @param id A connection.
  * @param max The most bytes to show, from 1. Default: 4096, as for `recv`.
@@ -131,14 +133,14 @@ export function peek(
 
 /**
  * Puts bytes in front of what is to be received; what was put there last is received first. A
- * pending receive takes them at once. Only a `recvInto` that reads straight into its buffer (one of 16
- * KiB or more) takes them when that read ends, and the receives behind it wait as long, or until it is
- * cancelled.
+ * pending receive takes them at once. Only a `recvInto` that reads straight into its buffer (one of
+ * 16 KiB or more) takes them when that read ends, and the receives behind it wait as long, or until
+ * it is cancelled.
  *
  * @param id A connection, also one whose peer has ended its side.
  * @param data The bytes, which are copied; a string as UTF-8. None changes nothing.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or an array
- * that is detached.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or
+ * an array that is detached.
  * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
  * listener.
  *
@@ -161,22 +163,23 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
 }
 
 /**
- * Waits until the next recv, or of a listener the next accept, need not wait: there are bytes, the end of
- * the stream, a failure, or a connection. It takes nothing. Any number may be outstanding, beside receives
- * and accepts, which go first: it completes when none of those waits and something is left. What was there
- * then may be gone when the task is looked at, if a receive came in between.
+ * Waits until the next recv, or of a listener the next accept, need not wait: there are bytes, the
+ * end of the stream, a failure, or a connection. It takes nothing. Any number may be outstanding,
+ * beside receives and accepts, which go first: it completes when none of those waits and something
+ * is left. What was there then may be gone when the task is looked at, if a receive came in
+ * between.
  *
- * One that is Running makes the socket look, as {@linkcode peek} does, and keeps the process alive; a
- * cancelled one does not, except on a listener of Deno's own TLS.
+ * One that is Running makes the socket look, as {@linkcode peek} does, and keeps the process alive;
+ * a cancelled one does not, except on a listener of Deno's own TLS.
  *
- * Cancel safety: loses nothing, since it takes nothing. What arrives goes to the next recv or accept. Limit
- * its time with `task.await(id, { timeout, cancel: true })`.
+ * Cancel safety: loses nothing, since it takes nothing. What arrives goes to the next recv or
+ * accept. Limit its time with `task.await(id, { timeout, cancel: true })`.
  *
- * State: of a connection or a listener: stays as it is. A failure completes it, too: the next recv or
- * accept tells which. During a `starttls`, which it does not hinder, it waits for what comes decrypted.
- * Faults `EBADF` if the socket is closed or unknown, `ENOTCONN` if it neither listens nor is connected yet,
- * `ECONNABORTED` when it is closed meanwhile; `ENOMEM` if there is no memory to receive to. In a
- * `CompletionQueue` it comes once, as any task: watch again by calling again.
+ * State: of a connection or a listener: stays as it is. A failure completes it, too: the next recv
+ * or accept tells which. During a `starttls`, which it does not hinder, it waits for what comes
+ * decrypted. Faults `EBADF` if the socket is closed or unknown, `ENOTCONN` if it neither listens
+ * nor is connected yet, `ECONNABORTED` when it is closed meanwhile; `ENOMEM` if there is no memory
+ * to receive to. In a `CompletionQueue` it comes once, as any task: watch again by calling again.
  *
  * @param id A connection or a listener.
  * @returns The task; its result is nothing.
@@ -203,15 +206,15 @@ export function ready(id: SocketId): TaskId<void> {
 }
 
 /**
- * Receives until the end of the stream, for `for await`: what {@linkcode recv} gives, time after time.
- * Loops and receives on one connection share what comes, in the order of their calls.
+ * Receives until the end of the stream, for `for await`: what {@linkcode recv} gives, time after
+ * time. Loops and receives on one connection share what comes, in the order of their calls.
  *
- * Cancel safety: leaving the loop cancels the recv that is pending, if any, and loses nothing: the next
- * receive gets the bytes. `return` does so at once, and a pending `next` is done.
+ * Cancel safety: leaving the loop cancels the recv that is pending, if any, and loses nothing: the
+ * next receive gets the bytes. `return` does so at once, and a pending `next` is done.
  *
- * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as `recv`,
- * whose codes it throws: `ECONNRESET` ..., `ECONNABORTED` or `EBADF` when the program closes the socket
- * meanwhile. After a failure every later `next` is done.
+ * State: of a connection, which stays open. The loop ends at the end of the stream. Otherwise as
+ * `recv`, whose codes it throws: `ECONNRESET` ..., `ECONNABORTED` or `EBADF` when the program
+ * closes the socket meanwhile. After a failure every later `next` is done.
  *
  * @param id A connection.
  * @param max The most bytes to give at once, from 1. Default: 4096.

@@ -23,16 +23,16 @@ const CHUNK = 64 * 1024;
 const BULK = 16 * 1024;
 
 /**
- * Copies bytes between two connections, both ways, until both have ended; then closes both. The end of
- * one side is passed on to the other as `shutdown`, so that the way back goes on. Of each direction at
- * most 64 KiB are held: a slow receiver makes its sender slow.
+ * Copies bytes between two connections, both ways, until both have ended; then closes both. The end
+ * of one side is passed on to the other as `shutdown`, so that the way back goes on. Of each
+ * direction at most 64 KiB are held: a slow receiver makes its sender slow.
  *
- * Cancel safety: loses nothing and closes nothing. What was received is still sent; both sockets stay
- * open, and what comes next goes to the next recv.
+ * Cancel safety: loses nothing and closes nothing. What was received is still sent; both sockets
+ * stay open, and what comes next goes to the next recv.
  *
  * State: of two connections. If one fails, both are closed, and the task faults with the failure:
- * `ECONNRESET`, `EPIPE` ... Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is a
- * listener, `ECONNABORTED` when one is closed meanwhile.
+ * `ECONNRESET`, `EPIPE` ... Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is
+ * a listener, `ECONNABORTED` when one is closed meanwhile.
  *
  * @param a A connection.
  * @param b Another one.
@@ -135,8 +135,8 @@ class Relay implements Owner {
   }
 
   /**
-   * Receives once, and begins at once to send that: what the program then sends comes after it. It is
-   * awaited at once, too, since nobody else claims it; in an object, or this would wait for it.
+   * Receives once, and begins at once to send that: what the program then sends comes after it. It
+   * is awaited at once, too, since nobody else claims it; in an object, or this would wait for it.
    */
   async #receive(
     { receiver }: Stream,

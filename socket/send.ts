@@ -6,11 +6,12 @@ import * as verbs from "./core/verbs.ts";
  * Sends bytes, all of them. Any number may be outstanding; they go out in order, small ones
  * together. Completed means that the system has the bytes, not that the peer has received them.
  *
- * An array of up to 512 bytes is the caller's again at once. Leave a larger one alone until its send has
- * settled. How many bytes is settled at the call. If it is detached or shrinks before its turn, the send
- * faults `EINVAL` and sends nothing. If it is detached while it is being sent, it is Completed if the
- * system had all of it by then; otherwise it faults `EINVAL`, and so does every later send, since the peer
- * has half of it. An array of resizable memory is always copied at the call.
+ * An array of up to 512 bytes is the caller's again at once. Leave a larger one alone until its
+ * send has settled. How many bytes is settled at the call. If it is detached or shrinks before its
+ * turn, the send faults `EINVAL` and sends nothing. If it is detached while it is being sent, it is
+ * Completed if the system had all of it by then; otherwise it faults `EINVAL`, and so does every
+ * later send, since the peer has half of it. An array of resizable memory is always copied at the
+ * call.
  *
  * Cancel safety: a send that has not begun sends nothing; one that has begun still goes out whole,
  * from the caller's memory: leave that alone until the next send has settled.
@@ -21,20 +22,22 @@ import * as verbs from "./core/verbs.ts";
  * meanwhile. After a failed send every later one fails too.
  *
  * With `transfer: true` the data's memory is given up at the call, as to `postMessage`: its whole
- * `ArrayBuffer` is detached, with every view of it (of a `subarray` the rest, too; a small `Buffer` of
- * Node's shares its memory with others), even if the task faults. When it has been sent, memory of 4, 16 or
- * 64 KiB serves later receives, which is what makes an echo of large chunks cheap; below some 500 bytes it
- * saves nothing. A receive or send that uses the same memory at the time loses it, as above.
+ * `ArrayBuffer` is detached, with every view of it (of a `subarray` the rest, too; a small `Buffer`
+ * of Node's shares its memory with others), even if the task faults. When it has been sent, memory
+ * of 4, 16 or 64 KiB serves later receives, which is what makes an echo of large chunks cheap;
+ * below some 500 bytes it saves nothing. A receive or send that uses the same memory at the time
+ * loses it, as above.
  *
  * @param id A connection.
- * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the task
- * has settled.
- * @param options `transfer`, whether the data's memory is given up (default: `false`; of a string nothing
- * is).
+ * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the
+ * task has settled.
+ * @param options `transfer`, whether the data's memory is given up (default: `false`; of a string
+ * nothing is).
  * @returns The task; its result is the number of bytes.
- * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or an array
- * that is detached already; if an option is unknown or has the wrong type; with `transfer`, if the
- * memory is shared, a WebAssembly memory's or detached. Then nothing is detached.
+ * @throws {TypeError} If `id` is not an integer or `data` neither a `Uint8Array` nor a string, or
+ * an array that is detached already; if an option is unknown or has the wrong type; with
+ * `transfer`, if the memory is shared, a WebAssembly memory's or detached. Then nothing is
+ * detached.
  *
  * @example Send text
  * ```ts
@@ -77,8 +80,8 @@ export function send(
  * State: as for `send`, with the same codes.
  *
  * @param id A connection.
- * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the task
- * has settled.
+ * @param data The bytes; a string as UTF-8. Leave an array of more than 512 bytes alone until the
+ * task has settled.
  * @param options `transfer`, whether the data's memory is given up (default: `false`).
  * @returns The task; its result is the number of bytes.
  * @throws {TypeError} As for `send`.
@@ -137,18 +140,19 @@ export function shutdown(id: SocketId): TaskId<void> {
 }
 
 /**
- * Closes a connection gently: sends what is queued, ends the sending side, receives and drops until the
- * peer has ended, then closes. {@linkcode close} alone drops what is queued here, and if the peer had
- * sent anything that was not received, the system also drops what it has not delivered yet.
+ * Closes a connection gently: sends what is queued, ends the sending side, receives and drops until
+ * the peer has ended, then closes. {@linkcode close} alone drops what is queued here, and if the
+ * peer had sent anything that was not received, the system also drops what it has not delivered
+ * yet.
  *
- * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended;
- * what comes goes to the next recv.
+ * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has
+ * ended; what comes goes to the next recv.
  *
- * State: of a connection: -> closed. Receives that were called before come first. Faults `ETIMEDOUT` when
- * the time runs out, with the failure when receiving or sending fails (`ECONNRESET`, `EPIPE`; over TLS
- * `EUNEXPECTEDEOF` if the peer does not end with close_notify): closed all the same. Faults
- * `ECONNABORTED` when it is closed meanwhile, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if
- * it is a listener, `ENOTCONN` if it is not connected yet.
+ * State: of a connection: -> closed. Receives that were called before come first. Faults
+ * `ETIMEDOUT` when the time runs out, with the failure when receiving or sending fails
+ * (`ECONNRESET`, `EPIPE`; over TLS `EUNEXPECTEDEOF` if the peer does not end with close_notify):
+ * closed all the same. Faults `ECONNABORTED` when it is closed meanwhile, `EBADF` if the socket is
+ * closed or unknown, `EOPNOTSUPP` if it is a listener, `ENOTCONN` if it is not connected yet.
  *
  * @param id A connection.
  * @param options `timeout` in milliseconds (default: 5000).

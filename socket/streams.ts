@@ -17,19 +17,22 @@ export interface SocketStreams {
 const CHUNK = 64 * 1024;
 
 /**
- * Gives both directions of a connection as Web Streams, for `pipeTo`, `pipeThrough` and `for await`.
+ * Gives both directions of a connection as Web Streams, for `pipeTo`, `pipeThrough` and `for
+ * await`.
  *
  * - Nothing is received before something is read; a write is finished when its bytes are sent.
  * - Closing the writable is `shutdown`; aborting it closes the socket.
- * - Cancelling the readable stops receiving. What had come but was not read is still there for `recv`,
- *   in its place.
+ * - Cancelling the readable stops receiving. What had come but was not read is still there for
+ *   `recv`, in its place.
  * - When the readable has ended or was cancelled and the writable is closed, the socket is closed.
- * - A failure of the socket errors the stream with its `SocketError`; that is the end of this direction.
+ * - A failure of the socket errors the stream with its `SocketError`; that is the end of this
+ *   direction.
  *
  * @param id A connection.
  * @returns `{readable, writable}`.
  * @throws {TypeError} If `id` is not an integer.
- * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a listener.
+ * @throws {SocketError} `EBADF` if the socket is closed or unknown; `EOPNOTSUPP` if it is a
+ * listener.
  *
  * @example Echo by piping
  * ```ts

@@ -25,21 +25,22 @@ export interface UnixListenOptions {
 
 /**
  * Listens for connections at a path of the file system. The socket's file is removed when the
- * listener is closed, unless something else has taken its place. One that a crashed program left behind
- * is replaced, on Linux, if a connect to it is refused: nothing else proves that nobody listens there.
- * That takes some 20 ms, and somebody who does listen there sees a connection come and go. In any other
- * case, also when a worker or a change of the folder is not allowed, the path is in use.
+ * listener is closed, unless something else has taken its place. One that a crashed program left
+ * behind is replaced, on Linux, if a connect to it is refused: nothing else proves that nobody
+ * listens there. That takes some 20 ms, and somebody who does listen there sees a connection come
+ * and go. In any other case, also when a worker or a change of the folder is not allowed, the path
+ * is in use.
  *
- * Needs `--allow-net`, and `--allow-read` and `--allow-write` for the path; for its whole folder, if
- * the path is to be taken again as soon as the listener is closed, or after a crash.
+ * Needs `--allow-net`, and `--allow-read` and `--allow-write` for the path; for its whole folder,
+ * if the path is to be taken again as soon as the listener is closed, or after a crash.
  *
  * @param path The path.
  * @param options The backlog, or a bag with `backlog`. Default: 128.
  * @returns The listener, which listens already.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `path` is empty or the backlog out of range.
- * @throws {SocketError} `EADDRINUSE` if somebody listens there, or may, or the path is something else
- * than a socket: remove it if it is nobody's; `ENOENT` if the folder is missing; `EACCES`;
+ * @throws {SocketError} `EADDRINUSE` if somebody listens there, or may, or the path is something
+ * else than a socket: remove it if it is nobody's; `ENOENT` if the folder is missing; `EACCES`;
  * `ENAMETOOLONG` for a path of more than 107 bytes, `EINVAL` for one with a NUL.
  *
  * @example Over a path
@@ -73,9 +74,9 @@ export function unixserver(path: string, options: number | UnixListenOptions = {
  *
  * @param path The path.
  * @param options `timeout` in milliseconds (default: none) and `signal`.
- * @returns The connected socket. Rejects with `SocketError`: `ENOENT` (no such file), `ECONNREFUSED`
- * (nobody listens), `EAGAIN` (too many wait for an accept), `EACCES`, `ENAMETOOLONG`, `EINVAL`,
- * `ETIMEDOUT`; or with the signal's reason.
+ * @returns The connected socket. Rejects with `SocketError`: `ENOENT` (no such file),
+ * `ECONNREFUSED` (nobody listens), `EAGAIN` (too many wait for an accept), `EACCES`,
+ * `ENAMETOOLONG`, `EINVAL`, `ETIMEDOUT`; or with the signal's reason.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If `path` is empty or `timeout` out of range.
  *

@@ -25,8 +25,8 @@ import { markSeen } from "./core/unseen.ts";
 /** How long to wait for a task, and what becomes of it when the wait is given up. */
 export interface AwaitOptions extends WaitOptions {
   /**
-   * Whether giving up cancels the task, and forgets it. Without it the task goes on: an abandoned recv
-   * takes the bytes that the next one was to have.
+   * Whether giving up cancels the task, and forgets it. Without it the task goes on: an abandoned
+   * recv takes the bytes that the next one was to have.
    *
    * @default {false}
    */
@@ -55,8 +55,8 @@ const AWAIT_OPTIONS = ["timeout", "signal", "cancel"];
  * @throws {TypeError} If `id` is not an integer or an option has the wrong type or name.
  * @throws {RangeError} If `timeout` is out of range.
  *
- * The promise rejects with the task's fault; with {@linkcode UnknownTaskError} if there is
- * no such task (any more); with {@linkcode TimeoutError} or the signal's reason, with `cancel: true`, too.
+ * The promise rejects with the task's fault; with {@linkcode UnknownTaskError} if there is no such
+ * task (any more); with {@linkcode TimeoutError} or the signal's reason, with `cancel: true`, too.
  *
  * @example Await a received message
  * ```ts

@@ -45,11 +45,12 @@ export function cancel(id: TaskId, reason?: unknown): boolean {
 }
 
 /**
- * Declares that nobody will claim a task: it is dropped when it settles, or now if it has,
- * and its fault is ignored. Received bytes are dropped with it. The connection that an accept or a connect
- * has given is closed, unless the program has used it: any call on it is a use but `isopen`, `istls`,
- * `list`, `inspect`, `getlocal`, `getsockopt` and `setsockopt`. To stop the work as well, {@linkcode cancel} it. A task in a {@linkcode CompletionQueue}
- * leaves it. Unknown IDs are ignored.
+ * Declares that nobody will claim a task: it is dropped when it settles, or now if it has, and its
+ * fault is ignored. Received bytes are dropped with it. The connection that an accept or a connect
+ * has given is closed, unless the program has used it: any call on it is a use but `isopen`,
+ * `istls`, `list`, `inspect`, `getlocal`, `getsockopt` and `setsockopt`. To stop the work as well,
+ * {@linkcode cancel} it. A task in a {@linkcode CompletionQueue} leaves it. Unknown IDs are
+ * ignored.
  *
  * @param id The task.
  * @throws {TypeError} If `id` is not an integer.

@@ -65,7 +65,8 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
  * Waits for a time, then calls a function once.
  *
  * @typeParam T What the function gives.
- * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: soon, but never inside this call.
+ * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: soon, but never inside this
+ * call.
  * @param fn The function.
  * @returns What the function gives; rejects with what it throws.
  * @throws {TypeError} If `ms` is not a number or `fn` not a function.
@@ -154,15 +155,16 @@ class Repeater implements Owner {
 }
 
 /**
- * A timer as a task: it Completes when the time is over. For hosts that wait for a time as they wait for
- * bytes, in a {@linkcode CompletionQueue} or a {@linkcode select}. While it is Running it keeps
- * the process alive.
+ * A timer as a task: it Completes when the time is over. For hosts that wait for a time as they
+ * wait for bytes, in a {@linkcode CompletionQueue} or a {@linkcode select}. While it is Running it
+ * keeps the process alive.
  *
  * Cancel safety: cancelling clears the timer.
  *
  * State: works on no socket.
  *
- * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: the task is Completed at once.
+ * @param ms How long, in milliseconds, at most `2 ** 31 - 1`; up to 0: the task is Completed at
+ * once.
  * @returns The task.
  * @throws {TypeError} If `ms` is not a number.
  * @throws {RangeError} If `ms` is NaN or too large.

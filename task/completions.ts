@@ -6,9 +6,9 @@
  * entry moves to the end of the list of the ready, in constant time, and so a frame costs what has
  * settled and not what is watched.
  *
- * The task itself stays where every settled task is, on a shelf (see `core/record.ts`): its listener's or
- * its connection's, which closes or releases it as if there were no queue, or on one that is not
- * bounded. Whatever takes the task out of the table (a take, an await, a forget, its
+ * The task itself stays where every settled task is, on a shelf (see `core/record.ts`): its
+ * listener's or its connection's, which closes or releases it as if there were no queue, or on one
+ * that is not bounded. Whatever takes the task out of the table (a take, an await, a forget, its
  * listener's close) makes the entry leave: no rule of this file is needed for any of them.
  *
  * The queue stops being empty when an entry joins an empty list. That wakes every `wait`, and has
@@ -71,9 +71,9 @@ export function completions(): CompletionQueue {
  *   settling. It is claimed when it is taken, and not before.
  * - A task that waits here is never dropped, however many there are: setUnclaimedLimit does
  *   not count it. Its fault counts as looked at.
- * - A task is in one queue at most: adding it to a second moves it. Taking it by its ID, an await or a
- *   `forget` takes it out. An await that was made of it while it is watched claims it, and it does
- *   not come; an await that gives up leaves it watched.
+ * - A task is in one queue at most: adding it to a second moves it. Taking it by its ID, an await
+ *   or a `forget` takes it out. An await that was made of it while it is watched claims it, and it
+ *   does not come; an await that gives up leaves it watched.
  * - A connection that an accept or a connect in the queue has given is closed with its listener, or
  *   with the queue, unless the program has used it before: then it stays the program's.
  * - The cost of a frame grows with what has settled, not with what is watched.
@@ -168,8 +168,8 @@ export class CompletionQueue implements Disposable {
   }
 
   /**
-   * Watches a task: it comes when it settles, at once if it has. That takes a `forget` back. A task that is
-   * in this queue already keeps its place; one that is in another leaves that.
+   * Watches a task: it comes when it settles, at once if it has. That takes a `forget` back. A task
+   * that is in this queue already keeps its place; one that is in another leaves that.
    *
    * @typeParam S The task.
    * @param id The task.
@@ -190,8 +190,8 @@ export class CompletionQueue implements Disposable {
   }
 
   /**
-   * Takes a task out of the queue, be it still watched or waiting: it is then to be claimed by its ID, and
-   * bounded like every other if it has settled.
+   * Takes a task out of the queue, be it still watched or waiting: it is then to be claimed by its
+   * ID, and bounded like every other if it has settled.
    *
    * @param id The task.
    * @returns Whether it was in this queue.
@@ -222,8 +222,9 @@ export class CompletionQueue implements Disposable {
    * takes first has it.
    *
    * @param options `timeout` in milliseconds (default: none; up to 0 only looks) and `signal`.
-   * @returns A promise that resolves when something waits to be taken, at once if it does. Rejects with
-   * {@linkcode TimeoutError} or the signal's reason; with an `Error` if the queue is disposed of.
+   * @returns A promise that resolves when something waits to be taken, at once if it does. Rejects
+   * with {@linkcode TimeoutError} or the signal's reason; with an `Error` if the queue is disposed
+   * of.
    * @throws {TypeError} If an option has the wrong type or name.
    * @throws {RangeError} If `timeout` is out of range.
    */

@@ -44,9 +44,9 @@ export function status(id: TaskId): TaskStatus {
 }
 
 /**
- * Looks at a task's result without waiting and without claiming it. To claim it without a promise, call
- * {@linkcode take}: to {@linkcode forget} the task after a look closes an accepted connection that was not
- * used yet.
+ * Looks at a task's result without waiting and without claiming it. To claim it without a promise,
+ * call {@linkcode take}: to {@linkcode forget} the task after a look closes an accepted connection
+ * that was not used yet.
  *
  * @typeParam T What the task gives.
  * @param id The task.

@@ -7,8 +7,8 @@ import { givenUp } from "./core/stack.ts";
 
 /**
  * Waits until at least one of several tasks is not Running, and claims nothing: who is told takes
- * the results with {@linkcode take}. Awaits of the same tasks keep their claim. For many tasks, again
- * and again, a {@linkcode CompletionQueue} costs less.
+ * the results with {@linkcode take}. Awaits of the same tasks keep their claim. For many tasks,
+ * again and again, a {@linkcode CompletionQueue} costs less.
  *
  * @typeParam S The tasks.
  * @param ids The tasks, at least one.

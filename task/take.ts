@@ -5,7 +5,8 @@ import { markSeen } from "./core/unseen.ts";
 
 /**
  * Claims what a task came to, without waiting and without a promise: for hosts that poll.
- * Afterwards the ID is Unknown. A Faulted task does not throw here: its fault is part of the outcome.
+ * Afterwards the ID is Unknown. A Faulted task does not throw here: its fault is part of the
+ * outcome.
  *
  * A task that waits in a {@linkcode CompletionQueue} leaves it.
  *

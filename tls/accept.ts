@@ -5,15 +5,15 @@ import { encrypted } from "./core/encrypted.ts";
 import * as verbs from "../socket/core/verbs.ts";
 
 /**
- * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by the
- * listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no other. It is
- * dropped, and counted in `inspect`.
+ * Takes one connection whose handshake is finished. Handshakes run side by side, each limited by
+ * the listener's `handshakeTimeout`: a client that stays silent or talks nonsense holds up no
+ * other. It is dropped, and counted in `inspect`.
  *
- * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection; until
- * then clients wait. So call `accept` before you await a connect to a listener of your own.
+ * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection;
+ * until then clients wait. So call `accept` before you await a connect to a listener of your own.
  *
- * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next. Limit its
- * time with `task.await(id, { timeout, cancel: true })`.
+ * Cancel safety: loses nothing. A connection that arrives for a cancelled accept goes to the next.
+ * Limit its time with `task.await(id, { timeout, cancel: true })`.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.accept`.
  *
@@ -68,17 +68,17 @@ export function hasconnection(server: SocketId): boolean {
 }
 
 /**
- * Accepts for ever and runs a handler for each connection: as `socket.serve`, for encrypted ones, which
- * it is given when their handshake is finished.
+ * Accepts for ever and runs a handler for each connection: as `socket.serve`, for encrypted ones,
+ * which it is given when their handshake is finished.
  *
- * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds, then closes
- * what is left.
+ * Cancel safety: as `socket.serve`: lets the handlers end for up to `grace` milliseconds, then
+ * closes what is left.
  *
  * State: of a TLS listener. Faults `EPROTO` if it is a plain one, otherwise as `socket.serve`.
  *
  * @param server A TLS listener.
- * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as a
- * task.
+ * @param handler What to do with each connection; it is given its ID and `{ signal }`, and runs as
+ * a task.
  * @param options `maxConnections`, `grace` in milliseconds (default: 5000), `onError`.
  * @returns The task, which goes on until it is cancelled or the listener closed.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.

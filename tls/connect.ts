@@ -13,26 +13,26 @@ import type { TlsClientOptions } from "./core/types.ts";
 /**
  * Connects to a TLS server. When it resolves, the handshake is finished and the server verified.
  *
- * A server that refuses this client's certificate says so only afterwards, over TLS 1.3: the first receive
- * faults, `ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED` if none was given, `EUNEXPECTEDEOF` or another
- * `ERR_SSL_..._ALERT_...` if the server does not trust the one that was.
+ * A server that refuses this client's certificate says so only afterwards, over TLS 1.3: the first
+ * receive faults, `ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED` if none was given, `EUNEXPECTEDEOF`
+ * or another `ERR_SSL_..._ALERT_...` if the server does not trust the one that was.
  *
  * @param host A host name or an IPv4 or IPv6 address.
  * @param port The port, 1 to 65535. Default: 443.
- * @param sni The name to ask the server for, which its certificate must be for. Default: `""`, which means
- * `host`.
- * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000), `signal`,
- * `unsafelyIgnoreHostname` (default: `false`). Default: none of them.
+ * @param sni The name to ask the server for, which its certificate must be for. Default: `""`,
+ * which means `host`.
+ * @param options `ca`, `cert` and `key`, `alpn`, `timeout` in milliseconds (default: 30,000),
+ * `signal`, `unsafelyIgnoreHostname` (default: `false`). Default: none of them.
  * @returns The connected socket. Rejects with `SocketError`: those of a plain connect;
  * `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`, `ERR_TLS_CERT_ALTNAME_INVALID`,
- * `UNABLE_TO_GET_ISSUER_CERT` ...; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it hangs
- * up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`. A client with a certificate of its
- * own connects once more, without it, to learn what is wrong with the server's; if that does not
- * tell, it is `UNABLE_TO_VERIFY_LEAF_SIGNATURE`.
+ * `UNABLE_TO_GET_ISSUER_CERT` ...; `EPROTO` if the peer does not speak TLS; `EUNEXPECTEDEOF` if it
+ * hangs up; `ETIMEDOUT`. Or with the signal's reason, or Deno's `NotCapable`. A client with a
+ * certificate of its own connects once more, without it, to learn what is wrong with the server's;
+ * if that does not tell, it is `UNABLE_TO_VERIFY_LEAF_SIGNATURE`.
  * @throws {TypeError} If an argument has the wrong type or an option is unknown.
  * @throws {RangeError} If an argument or option is out of range.
- * @throws {SocketError} If `ca`, `cert` or `key` cannot be used: `ERR_OSSL_X509_KEY_VALUES_MISMATCH`,
- * `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` ...
+ * @throws {SocketError} If `ca`, `cert` or `key` cannot be used:
+ * `ERR_OSSL_X509_KEY_VALUES_MISMATCH`, `ERR_OSSL_PEM_NO_START_LINE`, `ERR_MISSING_PASSPHRASE` ...
  *
  * @example Connect to a server by address, with the name on its certificate
  * ```ts

@@ -11,8 +11,9 @@ import * as verbs from "../socket/core/verbs.ts";
  * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.recvExact`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.recvExact`, with the codes of TLS
+ * besides: `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered
+ * with.
  *
  * @param id An encrypted connection.
  * @param n How many bytes, from 0.
@@ -47,8 +48,9 @@ export function recvExact(id: SocketId, n: number): TaskId<Uint8Array<ArrayBuffe
  * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.recvUntil`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.recvUntil`, with the codes of TLS
+ * besides: `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered
+ * with.
  *
  * @param id An encrypted connection.
  * @param delimiter What ends the message, not empty.
@@ -87,8 +89,9 @@ export function recvUntil(
  * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.recvLine`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.recvLine`, with the codes of TLS
+ * besides: `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered
+ * with.
  *
  * @param id An encrypted connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.
@@ -121,8 +124,8 @@ export function recvLine(id: SocketId, options: UntilOptions = {}): TaskId<strin
  *
  * Cancel safety: leaving the loop cancels the receive that is pending and loses nothing.
  *
- * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
- * was cut without close_notify, otherwise as `socket.lines`.
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if
+ * the stream was cut without close_notify, otherwise as `socket.lines`.
  *
  * @param id An encrypted connection.
  * @param options `max`: the longest line in bytes, with its end. Default: 65536.

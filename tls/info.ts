@@ -5,14 +5,14 @@ import type { TlsSession } from "./core/session.ts";
 
 /**
  * What is known of an encrypted connection. Deno's own TLS, that of most clients and of `native`
- * servers, does not tell the protocol version and the cipher, nor a server the name its client asked
- * for: these are `null` then.
+ * servers, does not tell the protocol version and the cipher, nor a server the name its client
+ * asked for: these are `null` then.
  *
  * @param id An encrypted connection.
  * @returns Protocol, cipher, application protocol, server name, the peer's certificate.
  * @throws {TypeError} If `id` is not an integer.
- * @throws {SocketError} `EPROTO` if the connection is not encrypted; `EBADF` if the socket is closed
- * or unknown; `EOPNOTSUPP` if it is a listener; `ENOTCONN` if it was only created.
+ * @throws {SocketError} `EPROTO` if the connection is not encrypted; `EBADF` if the socket is
+ * closed or unknown; `EOPNOTSUPP` if it is a listener; `ENOTCONN` if it was only created.
  *
  * @example Whose certificate is it?
  * ```ts

@@ -14,21 +14,20 @@ import { selfsigned } from "./selfsigned.ts";
  * Listens for TLS connections.
  *
  * Without a certificate it shows a self-signed one, made on the spot, for `localhost`, 127.0.0.1,
- * ::1 and `host`: for development only. A client trusts it that lists {@linkcode certificate} in its
- * `ca`.
+ * ::1 and `host`: for development only. A client trusts it that lists {@linkcode certificate} in
+ * its `ca`.
  *
- * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection; until
- * then clients wait. So call `accept` before you await a connect to a listener of your own.
+ * A handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a connection;
+ * until then clients wait. So call `accept` before you await a connect to a listener of your own.
  *
- * A client that has not said what it wants costs a small buffer and its descriptor, until its time is
- * up or `maxHandshakes` others have come. `native` trades completeness for speed.
+ * A client that has not said what it wants costs a small buffer and its descriptor, until its time
+ * is up or `maxHandshakes` others have come. `native` trades completeness for speed.
  *
  * @param host The address to listen on, as for `socket.tcpserver`.
  * @param port The port, 0 for any free one: `getlocal` tells which.
- * @param options The backlog, default 128; or a bag with `cert` and `key`, or `certs`; `alpn`,
- * `ca` and `requestCert` to demand client certificates, `handshakeTimeout` in milliseconds (default:
- * 10,000), `maxHandshakes` (default: 1,000), `backlog`, `proxyProtocol`,
- * `native`.
+ * @param options The backlog, default 128; or a bag with `cert` and `key`, or `certs`; `alpn`, `ca`
+ * and `requestCert` to demand client certificates, `handshakeTimeout` in milliseconds (default:
+ * 10,000), `maxHandshakes` (default: 1,000), `backlog`, `proxyProtocol`, `native`.
  * @returns The listener, which listens already.
  * @throws {TypeError} If an argument has the wrong type, an option is unknown or does not go with
  * `native`.
@@ -92,16 +91,16 @@ export function certificate(server: SocketId): string {
 }
 
 /**
- * Replaces the certificates of a listener, all at once and without a gap. Connections that are open,
- * and handshakes under way, go on as they began.
+ * Replaces the certificates of a listener, all at once and without a gap. Connections that are
+ * open, and handshakes under way, go on as they began.
  *
  * @param server A TLS listener.
  * @param certs One certificate with its key, or a list as for `tcpserver`.
  * @throws {TypeError} If an argument has the wrong type.
  * @throws {RangeError} If the list is empty.
  * @throws {SocketError} If a certificate cannot be used, and then the old ones stay; `EBADF`,
- * `EOPNOTSUPP`, `EPROTO`, `ENOTCONN` as for {@linkcode certificate}; `EOPNOTSUPP` for a listener that is
- * `native`, too.
+ * `EOPNOTSUPP`, `EPROTO`, `ENOTCONN` as for {@linkcode certificate}; `EOPNOTSUPP` for a listener
+ * that is `native`, too.
  *
  * @example Renew a certificate
  * ```ts

@@ -2,24 +2,24 @@
  * TLS over the same sockets: the calls of `socket`, encrypted, and upgrades in the middle of a
  * connection.
  *
- * A TLS socket is a socket: `socket.recv`, `socket.send`, `socket.close` and the rest work on it too.
- * The calls of this package work on nothing else, so that nothing is sent in clear by mistake.
+ * A TLS socket is a socket: `socket.recv`, `socket.send`, `socket.close` and the rest work on it
+ * too. The calls of this package work on nothing else, so that nothing is sent in clear by mistake.
  *
  * Servers are verified, with the authorities that Deno trusts (its own list; the system's if the
  * environment says `DENO_TLS_CA_STORE=system`) and those in `ca`. TLS 1.2 and 1.3.
  *
  * Every listener is complete: it chooses among certificates by the name that the client asks for,
  * replaces them while it listens, verifies clients' certificates, and is rid of clients that do not
- * finish their handshake, at `handshakeTimeout` at the latest; one that has not begun it costs a small
- * buffer. That is the work of `node:tls`. `native: true` asks for Deno's own TLS instead, which takes
- * about half the CPU time and can do none of this.
+ * finish their handshake, at `handshakeTimeout` at the latest; one that has not begun it costs a
+ * small buffer. That is the work of `node:tls`. `native: true` asks for Deno's own TLS instead,
+ * which takes about half the CPU time and can do none of this.
  *
  * With `requestCert`, a connection is given to the program only if its client's certificate was
- * verified by this very listener (of `starttls`: with this very `ca`), in this handshake or in the one
- * that a resumed session goes back to, and is still in date.
+ * verified by this very listener (of `starttls`: with this very `ca`), in this handshake or in the
+ * one that a resumed session goes back to, and is still in date.
  *
- * On a listener, a handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks for a
- * connection, and not before.
+ * On a listener, a handshake begins when an accept, a `ready`, `serve` or a `hasconnection` asks
+ * for a connection, and not before.
  *
  * | call | plain connection, plain listener | encrypted connection |
  * | --- | --- | --- |
@@ -30,11 +30,13 @@
  * | `close`, `getpeer`, `getlocal`, `getside` | as in `socket` | as in `socket` |
  *
  * Codes besides those of `socket`: `CERT_HAS_EXPIRED`, `CERT_NOT_YET_VALID`,
- * `ERR_TLS_CERT_ALTNAME_INVALID` (another name), `UNABLE_TO_GET_ISSUER_CERT` (nobody trusted vouches
- * for it; where Node's TLS is at work, a self-signed one is `DEPTH_ZERO_SELF_SIGNED_CERT`) and others as Node
- * names them; `ERR_SSL_..._ALERT_...` for what the peer objected to; `EPROTO` for
- * what is not TLS; `ETIMEDOUT` for a handshake that took too long; `EUNEXPECTEDEOF` for a stream that
- * was cut without close_notify. The number of a code that only TLS has is 71, that of `EPROTO`.
+ * `ERR_TLS_CERT_ALTNAME_INVALID` (another name), `UNABLE_TO_GET_ISSUER_CERT` (nobody trusted
+ * vouches for it; where Node's TLS is at work, a self-signed one is `DEPTH_ZERO_SELF_SIGNED_CERT`)
+ * and others as Node names them; `ERR_SSL_..._ALERT_...` for what the peer objected to, if it said
+ * so (a listener here that refuses a client's certificate ends the connection without a word);
+ * `EPROTO` for what is not TLS; `ETIMEDOUT` for a handshake that took too long; `EUNEXPECTEDEOF`
+ * for a stream that was cut without close_notify. The number of a code that only TLS has is 71,
+ * that of `EPROTO`.
  *
  * @example An encrypted echo
  * ```ts

@@ -46,8 +46,9 @@ export function recv(id: SocketId, max: number = verbs.RECV_MAX): TaskId<Uint8Ar
  * `task.await(id, { timeout, cancel: true })`.
  *
  * State: of an encrypted connection. Faults `EPROTO` if it is not encrypted, so that nothing is
- * received or sent in clear by mistake; otherwise as `socket.recvInto`, with the codes of TLS besides:
- * `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered with.
+ * received or sent in clear by mistake; otherwise as `socket.recvInto`, with the codes of TLS
+ * besides: `EUNEXPECTEDEOF` if the stream was cut without close_notify, `EPROTO` if it was tampered
+ * with.
  *
  * @param id An encrypted connection.
  * @param buffer Where to put the bytes, at least one byte long.
@@ -136,14 +137,15 @@ export function unrecv(id: SocketId, data: Uint8Array | string): void {
 }
 
 /**
- * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only. A
- * connection is ready when bytes are decrypted, a listener when a handshake is finished.
+ * Waits until the next recv or accept need not wait: as `socket.ready`, for what is encrypted only.
+ * A connection is ready when bytes are decrypted, a listener when a handshake is finished.
  *
  * Cancel safety: loses nothing, since it takes nothing. Limit its time with
  * `task.await(id, { timeout, cancel: true })`.
  *
- * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted, otherwise
- * as `socket.ready`; a stream that was cut or tampered with completes it, and the next recv tells.
+ * State: of an encrypted connection or a TLS listener. Faults `EPROTO` if it is not encrypted,
+ * otherwise as `socket.ready`; a stream that was cut or tampered with completes it, and the next
+ * recv tells.
  *
  * @param id An encrypted connection or a TLS listener.
  * @returns The task; its result is nothing.
@@ -171,13 +173,13 @@ export function ready(id: SocketId): TaskId<void> {
 }
 
 /**
- * Receives until the end of the stream, for `for await`: as `socket.chunks`, from an encrypted connection
- * only.
+ * Receives until the end of the stream, for `for await`: as `socket.chunks`, from an encrypted
+ * connection only.
  *
  * Cancel safety: leaving the loop cancels the recv that is pending and loses nothing.
  *
- * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if the stream
- * was cut without close_notify, otherwise as `socket.chunks`.
+ * State: of an encrypted connection. Throws `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF` if
+ * the stream was cut without close_notify, otherwise as `socket.chunks`.
  *
  * @param id An encrypted connection.
  * @param max The most bytes to give at once, from 1. Default: 4096.

@@ -10,6 +10,8 @@ const DAY = 24 * 60 * 60 * 1000;
  * key is EC P-256.
  *
  * It serves for a server and as a client's certificate. It is no CA: it cannot vouch for others.
+ * Only clients on Deno's own TLS, which most are, do not look at that: who lists it in `ca` trusts
+ * its key to speak for any name.
  *
  * @param names DNS names (`"localhost"`, `"*.example.com"`) and IP addresses (`"127.0.0.1"`,
  * `"::1"`), at least one.

@@ -77,8 +77,8 @@ export function write(
 }
 
 /**
- * Sends what is queued, then close_notify, and ends the sending side: as `socket.shutdown`. Receiving
- * goes on.
+ * Sends what is queued, then close_notify, and ends the sending side: as `socket.shutdown`.
+ * Receiving goes on.
  *
  * Cancel safety: cancelled before its turn, the sending side stays open.
  *
@@ -110,13 +110,15 @@ export function shutdown(id: SocketId): TaskId<void> {
 }
 
 /**
- * Closes an encrypted connection gently, as `socket.finish`: sends what is queued, then close_notify,
- * receives and drops until the peer has ended, then closes.
+ * Closes an encrypted connection gently, as `socket.finish`: sends what is queued, then
+ * close_notify, receives and drops until the peer has ended, then closes.
  *
- * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has ended.
+ * Cancel safety: the socket stays open. What is queued is still sent, and the sending side has
+ * ended.
  *
- * State: of an encrypted connection: -> closed. Faults `EPROTO` if it is not encrypted, `EUNEXPECTEDEOF`
- * if the peer does not end with close_notify (closed all the same), otherwise as `socket.finish`.
+ * State: of an encrypted connection: -> closed. Faults `EPROTO` if it is not encrypted,
+ * `EUNEXPECTEDEOF` if the peer does not end with close_notify (closed all the same), otherwise as
+ * `socket.finish`.
  *
  * @param id An encrypted connection.
  * @param options `timeout` in milliseconds (default: 5000).

@@ -2,18 +2,19 @@
  * Upgrading a connection in place.
  *
  * Theory of operation. The socket keeps its ID and its two halves; only the transport underneath is
- * exchanged, while both halves stand still: receives and sends called meanwhile wait, and go on over
- * TLS. Three things could go wrong, and are ruled out:
+ * exchanged, while both halves stand still: receives and sends called meanwhile wait, and go on
+ * over TLS. Three things could go wrong, and are ruled out:
  *
  * - Bytes in clear must never pass for bytes that came through TLS (CVE-2011-0411). A client that
  *   has received any already is being attacked or has lost count: `EPROTO`. A server's may be the
- *   beginning of the handshake, and are read as that, as everything that comes until the ClientHello is
- *   complete; if they are none, `EPROTO`.
- * - A recv that was cancelled, or a peek, may have left a read under way, and what it brings belongs
- *   to the handshake. Deno's TLS cannot take such a connection; Node's can, and is given what the read
- *   brings as its first bytes. If that is clear text after all, it is no TLS: `EPROTO`.
- * - A handshake that fails leaves a connection that neither side understands. So it is closed, and so
- *   it is when the task is cancelled or its time is up.
+ *   beginning of the handshake, and are read as that, as everything that comes until the
+ *   ClientHello is complete; if they are none, `EPROTO`.
+ * - A recv that was cancelled, or a peek, may have left a read under way, and what it brings
+ *   belongs to the handshake. Deno's TLS cannot take such a connection; Node's can, and is given
+ *   what the read brings as its first bytes. If that is clear text after all, it is no TLS:
+ *   `EPROTO`.
+ * - A handshake that fails leaves a connection that neither side understands. So it is closed, and
+ *   so it is when the task is cancelled or its time is up.
  */
 import {
   Bound,
@@ -47,31 +48,30 @@ import type {
 
 /**
  * Upgrades a connected plain socket to TLS, in place: the ID stays the same. The side of the
- * handshake is the connection's, as `getside` tells it: who connected is the client, whether it shows
- * a certificate or not. `side` says otherwise (the one that is connected to by an FTP server is the
- * server). Receives and sends called meanwhile wait for it.
+ * handshake is the connection's, as `getside` tells it: who connected is the client, whether it
+ * shows a certificate or not. `side` says otherwise (the one that is connected to by an FTP server
+ * is the server). Receives and sends called meanwhile wait for it.
  *
- * Cancel safety: a handshake cannot be undone: cancelling, or running out of time, closes the socket.
+ * Cancel safety: a handshake cannot be undone: cancelling, or running out of time, closes the
+ * socket.
  *
- * State: of a plain connection with nothing pending: a pending receive or send (await the
- * last one) faults `EBUSY` and
- * leaves the socket as it was; a read left behind by a cancelled recv or a peek is no obstacle, nor is a
- * pending `ready`.
- * Afterwards the connection is encrypted. Faults `EISCONN` if it is already, `EALREADY` if another
- * starttls is under way, `EBADF` if the socket is closed or unknown, `EOPNOTSUPP` if it is a listener,
- * `ENOTCONN` if it was only created;
- * `EPIPE` after a `shutdown`, since a handshake takes both directions; these change nothing. Every
- * other failure closes the socket: `EPROTO` for bytes in clear that came
- * before the handshake, `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
+ * State: of a plain connection with nothing pending: a pending receive or send (await the last one)
+ * faults `EBUSY` and leaves the socket as it was; a read left behind by a cancelled recv or a peek
+ * is no obstacle, nor is a pending `ready`. Afterwards the connection is encrypted. Faults
+ * `EISCONN` if it is already, `EALREADY` if another starttls is under way, `EBADF` if the socket is
+ * closed or unknown, `EOPNOTSUPP` if it is a listener, `ENOTCONN` if it was only created; `EPIPE`
+ * after a `shutdown`, since a handshake takes both directions; these change nothing. Every other
+ * failure closes the socket: `EPROTO` for bytes in clear that came before the handshake,
+ * `ETIMEDOUT`, and the codes of `tls.tcpconnect`.
  *
  * @param id A connection.
- * @param options As the client: `host` (default: the one that was connected to; needed where there is
- * none, on a connection that was accepted or is over a Unix socket), `ca`, `cert` and `key`, `alpn`,
- * `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
+ * @param options As the client: `host` (default: the one that was connected to; needed where there
+ * is none, on a connection that was accepted or is over a Unix socket), `ca`, `cert` and `key`,
+ * `alpn`, `timeout`, `signal`, `unsafelyIgnoreHostname`. As the server: `certs`, or `cert` and
  * `key`; `alpn`, `ca`, `requestCert`, `handshakeTimeout` (default: 10,000 ms). As either: `side`.
  * @returns The task; its result is `true`.
- * @throws {TypeError} If an argument has the wrong type, or an option is unknown or of the other side,
- * or there is no name to verify.
+ * @throws {TypeError} If an argument has the wrong type, or an option is unknown or of the other
+ * side, or there is no name to verify.
  * @throws {RangeError} If an option is out of range.
  * @throws {SocketError} If `ca`, `cert` or `key` cannot be used.
  *
@@ -198,9 +198,9 @@ function clientPlan(options: StarttlsClientOptions, stream: Stream): Plan {
 }
 
 /**
- * Loads what encrypts, for the start's sake: of the programs that import `socket` alone, few upgrade. The
- * connection stands still meanwhile, and is closed if the upgrade is given up or the engines are not
- * to be had.
+ * Loads what encrypts, for the start's sake: of the programs that import `socket` alone, few
+ * upgrade. The connection stands still meanwhile, and is closed if the upgrade is given up or the
+ * engines are not to be had.
  */
 function engines(
   carrier: Transport,

@@ -41,8 +41,8 @@ export function connectCreated(id: SocketId, host: string, port: number): TaskId
 }
 
 /**
- * Connects over one family. A name is left to Deno first, which asks for no permission but the name's;
- * only if that took an address of the other family are those of this one looked up.
+ * Connects over one family. A name is left to Deno first, which asks for no permission but the
+ * name's; only if that took an address of the other family are those of this one looked up.
  */
 async function openOver(
   family: number,

@@ -29,8 +29,8 @@ import { Stream } from "./stream.ts";
 export const CONNECT_TIMEOUT = 30_000;
 
 /**
- * Makes the connection; gives up, leaving nothing open, when the signal aborts. What `waitsFor` is told
- * last is what time ran out on.
+ * Makes the connection; gives up, leaving nothing open, when the signal aborts. What `waitsFor` is
+ * told last is what time ran out on.
  */
 type Open = (signal: AbortSignal, waitsFor: (what: string) => void) => Promise<Opened>;
 

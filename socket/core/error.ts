@@ -39,8 +39,8 @@ export class SocketError extends Error {
   readonly code: string;
   /**
    * The number Linux gives the code. Codes that Linux does not have: those of TLS 71, as `EPROTO`;
-   * `ENOTFOUND` (no such host) 4001, `EAI_AGAIN` (the name cannot be looked up now) 4002, `EUNEXPECTEDEOF`
-   * 4003, `EUNKNOWN` 4004.
+   * `ENOTFOUND` (no such host) 4001, `EAI_AGAIN` (the name cannot be looked up now) 4002,
+   * `EUNEXPECTEDEOF` 4003, `EUNKNOWN` 4004.
    */
   readonly errno: number;
   /** The operation: `"connect"`, `"recv"` ... */

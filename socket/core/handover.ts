@@ -10,8 +10,8 @@ import {
 } from "../../task/core/mod.ts";
 
 /**
- * Claims a task's result and has it used at the very moment that the task completes. Behind an await
- * others would come in between: what they receive, send or cancel would be out of order.
+ * Claims a task's result and has it used at the very moment that the task completes. Behind an
+ * await others would come in between: what they receive, send or cancel would be out of order.
  *
  * @param task A task that was begun in this turn.
  * @returns What the function gives; rejects with the fault of the task, or with what it throws.

@@ -4,9 +4,9 @@
  * Theory of operation. As with reads, an accept of the system's cannot be cancelled, so it does not
  * belong to a task: at most one is under way, begun when somebody wants a connection and none is
  * ready. What it brings goes to the first waiting accept, or stays ready for the next one. Without
- * demand connections wait in the system's backlog. An accept under way that nobody waits for (it was
- * cancelled, or begun by `hasconnection`) keeps no process alive. A `ready` wants a connection and takes
- * none: it is looked at when no accept waits.
+ * demand connections wait in the system's backlog. An accept under way that nobody waits for (it
+ * was cancelled, or begun by `hasconnection`) keeps no process alive. A `ready` wants a connection
+ * and takes none: it is looked at when no accept waits.
  *
  * A connection becomes a socket, with an ID, only when an accept takes it.
  */
@@ -28,24 +28,25 @@ import { closeGiven, Handle } from "./handle.ts";
 import { Stream } from "./stream.ts";
 
 /**
- * What the system says when the one connection that it was about to give has failed. It concerns nobody
- * who accepts, so the next is tried: accept(2) has programs do so with what it calls network errors, and
- * names more (a firewall that forbids this one, a protocol that does not suit it). Which of them come
- * depends on the system; none of them can be about a socket that listens for a stream.
+ * What the system says when the one connection that it was about to give has failed. It concerns
+ * nobody who accepts, so the next is tried: accept(2) has programs do so with what it calls network
+ * errors, and names more (a firewall that forbids this one, a protocol that does not suit it).
+ * Which of them come depends on the system; none of them can be about a socket that listens for a
+ * stream.
  *
- * These are the peer's doing: each has taken a connection away, so trying again goes on no longer than
- * peers come, and no number of them may become a fault that strangers can bring about.
+ * These are the peer's doing: each has taken a connection away, so trying again goes on no longer
+ * than peers come, and no number of them may become a fault that strangers can bring about.
  */
 const OF_THE_PEER = new Set(["ECONNABORTED", "ECONNRESET", "ENOTCONN", "EPROTO", "ETIMEDOUT"]);
 
 /**
- * These are the system's verdict. A policy that forbids accepting gives it without looking at who came,
- * every time, so when there are many in a row the program must know.
+ * These are the system's verdict. A policy that forbids accepting gives it without looking at who
+ * came, every time, so when there are many in a row the program must know.
  *
- * All others are answers to an accept. A shortage (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) leaves the
- * connection where it was, so trying again at once would go round and round: the program must know.
- * `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list is unknown,
- * and not to be swallowed.
+ * All others are answers to an accept. A shortage (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) leaves
+ * the connection where it was, so trying again at once would go round and round: the program must
+ * know. `EBADF`, `EINVAL` and `ENOTSOCK` tell that the listener itself is gone. What is on no list
+ * is unknown, and not to be swallowed.
  */
 const OF_THE_SYSTEM = new Set([
   "EHOSTDOWN",
@@ -173,8 +174,8 @@ export class Listener extends Handle {
   }
 
   /**
-   * Accepts go first, and each is served when its connection comes. Once none waits, those that watch
-   * learn what there is.
+   * Accepts go first, and each is served when its connection comes. Once none waits, those that
+   * watch learn what there is.
    */
   #settle(): void {
     if (this.#waiting.size === 0 && (this.#ready.length > 0 || this.#cause !== undefined)) {

@@ -1,10 +1,10 @@
 /**
  * The loops over what a socket gives.
  *
- * Theory of operation. Each `next` begins one task and has its result at the very moment that it settles;
- * the order among several is the socket's own, which serves in order of calls. Nothing is begun ahead of a
- * `next`, so a loop that is left has nothing in hand. Leaving cancels what is pending, which by cancel
- * safety loses nothing.
+ * Theory of operation. Each `next` begins one task and has its result at the very moment that it
+ * settles; the order among several is the socket's own, which serves in order of calls. Nothing is
+ * begun ahead of a `next`, so a loop that is left has nothing in hand. Leaving cancels what is
+ * pending, which by cancel safety loses nothing.
  *
  * They are written by hand: an async generator cannot give up a pending `next`, and tells of a bad
  * argument only when it is first asked.

@@ -2,17 +2,17 @@
  * Accepting connections that must be prepared before they are anybody's: by a handshake, or by the
  * header of a load balancer.
  *
- * Theory of operation. Preparations run side by side. As long as a connection is wanted, the next one is
- * accepted while those before are prepared: a peer that stays silent or talks nonsense holds up nobody,
- * and is dropped when its preparation fails or its time is up. Whoever is done first is given first;
- * those that are done and that nobody wants yet are kept. Of peers that have not said anything yet only
- * so many are kept: past that the one that has been silent longest goes. Those that have spoken are counted
- * apart, so that silence, which costs nothing, pushes none of them out; past four times as many the one
- * that spoke first goes. An honest one is done in a round trip or two, long before that. What is dropped is counted, and that is all: it
- * is nobody's accept.
+ * Theory of operation. Preparations run side by side. As long as a connection is wanted, the next
+ * one is accepted while those before are prepared: a peer that stays silent or talks nonsense holds
+ * up nobody, and is dropped when its preparation fails or its time is up. Whoever is done first is
+ * given first; those that are done and that nobody wants yet are kept. Of peers that have not said
+ * anything yet only so many are kept: past that the one that has been silent longest goes. Those
+ * that have spoken are counted apart, so that silence, which costs nothing, pushes none of them
+ * out; past four times as many the one that spoke first goes. An honest one is done in a round trip
+ * or two, long before that. What is dropped is counted, and that is all: it is nobody's accept.
  *
- * No preparation keeps the process alive. While somebody wants a connection the source's accept does, and
- * when nobody does nothing shall.
+ * No preparation keeps the process alive. While somebody wants a connection the source's accept
+ * does, and when nobody does nothing shall.
  */
 import type { Acceptor, Opened } from "./transport.ts";
 
@@ -54,7 +54,8 @@ export abstract class PreparingAcceptor implements Acceptor {
   }
 
   /**
-   * Prepares a connection. Whatever goes wrong, and when the signal aborts, the connection is closed.
+   * Prepares a connection. Whatever goes wrong, and when the signal aborts, the connection is
+   * closed.
    *
    * @param greeted Called when the peer has said something of use.
    */

@@ -1,12 +1,13 @@
 /**
- * The PROXY header, versions 1 and 2: with it a load balancer tells, ahead of everything else, whose
- * connection it passes on. What follows is decided by what HAProxy, which defined it, sends and takes.
+ * The PROXY header, versions 1 and 2: with it a load balancer tells, ahead of everything else,
+ * whose connection it passes on. What follows is decided by what HAProxy, which defined it, sends
+ * and takes.
  *
- * Theory of operation. {@linkcode parseProxyHeader} looks at what has come so far and says that it is a
- * header, that it is none, or that more is needed; it keeps nothing, so it does not matter how the bytes
- * were split. It is cheap enough to begin anew with every read: a header of version 1 has at most 107
- * bytes, one of version 2 tells its length. {@linkcode readProxyHeader} reads until the answer is
- * there. It may read further than the header: the rest is the stream's first bytes.
+ * Theory of operation. {@linkcode parseProxyHeader} looks at what has come so far and says that it
+ * is a header, that it is none, or that more is needed; it keeps nothing, so it does not matter how
+ * the bytes were split. It is cheap enough to begin anew with every read: a header of version 1 has
+ * at most 107 bytes, one of version 2 tells its length. {@linkcode readProxyHeader} reads until the
+ * answer is there. It may read further than the header: the rest is the stream's first bytes.
  *
  * A header is believed whoever sent it, so it is looked for only where the program has said so.
  */

@@ -1,6 +1,7 @@
 /**
- * What `unrecv` put in front of a stream, never nothing: its pieces lie one behind the other at the end
- * of memory of its own, which grows towards its start, so that a thousand of them lie in one place.
+ * What `unrecv` put in front of a stream, never nothing: its pieces lie one behind the other at the
+ * end of memory of its own, which grows towards its start, so that a thousand of them lie in one
+ * place.
  */
 export class Pushback {
   #memory: Uint8Array<ArrayBuffer>;

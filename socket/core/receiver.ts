@@ -24,7 +24,8 @@
  * that recv is cancelled, the bytes are copied out of the caller's buffer when they come.
  *
  * A `ready` takes nothing and so has no place among the recvs. It is looked at when they have been
- * served and none is left: whatever there is then is the next recv's, and if there is nothing it reads.
+ * served and none is left: whatever there is then is the next recv's, and if there is nothing it
+ * reads.
  *
  * A read that nobody waits for (its recv was cancelled, or a peek began it) keeps no process alive:
  * the transport is told so, and told otherwise when somebody wants bytes again.
@@ -258,8 +259,8 @@ export class Receiver {
   }
 
   /**
-   * A receive or a `ready` was cancelled: it has left the queue. Behind it others may wait that want
-   * less, or that waited for the read into its buffer.
+   * A receive or a `ready` was cancelled: it has left the queue. Behind it others may wait that
+   * want less, or that waited for the read into its buffer.
    */
   cancelled(task: Task): void {
     if (task === this.#direct) this.#direct = undefined;

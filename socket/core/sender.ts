@@ -5,10 +5,11 @@
  * the others queue, and when the write ends the small ones at the front are joined into one chunk
  * and written together: a burst of a thousand sends costs a handful of system calls.
  *
- * What is small is written from memory that serves one write after the other, so that the caller's array
- * is free at once; a small send that has to wait is copied, too. The rest is written from the
- * caller's own memory, or from what the caller has given up; that is kept for receives afterwards. Should that be taken away meanwhile, what is left of it cannot be sent, and
- * the sending side is broken. Memory that may shrink is never worked on: it is copied at the call.
+ * What is small is written from memory that serves one write after the other, so that the caller's
+ * array is free at once; a small send that has to wait is copied, too. The rest is written from the
+ * caller's own memory, or from what the caller has given up; that is kept for receives afterwards.
+ * Should that be taken away meanwhile, what is left of it cannot be sent, and the sending side is
+ * broken. Memory that may shrink is never worked on: it is copied at the call.
  *
  * What has begun goes out whole: the chunk is the writer's, whatever becomes of its tasks. A
  * cancelled task that has begun is only unlinked from `#begun`; one that has not begun is unlinked

@@ -1,20 +1,20 @@
 /**
  * Accepting for ever.
  *
- * Theory of operation. One loop accepts, and for each connection a task runs the handler and then closes
- * the connection: gently if the handler returned, so that what it sent arrives, at once if it threw. The
- * loop ends when its task is cancelled or the listener closed; the handlers then have their time to
- * end. What is left after that is closed, and its tasks are cancelled: a function that never ends
- * cannot be stopped, but nothing waits for it. A connection belongs to its handler: it is also closed
- * when the handler's task is cancelled.
+ * Theory of operation. One loop accepts, and for each connection a task runs the handler and then
+ * closes the connection: gently if the handler returned, so that what it sent arrives, at once if
+ * it threw. The loop ends when its task is cancelled or the listener closed; the handlers then have
+ * their time to end. What is left after that is closed, and its tasks are cancelled: a function
+ * that never ends cannot be stopped, but nothing waits for it. A connection belongs to its handler:
+ * it is also closed when the handler's task is cancelled.
  *
- * A handler's signal is made when it asks for it. One for all handlers would cost each of them time in
- * proportion to their number.
+ * A handler's signal is made when it asks for it. One for all handlers would cost each of them time
+ * in proportion to their number.
  *
- * Error handling: what a handler throws goes to `onError`; without one it is printed, unless it is a
- * failure of its own connection that the peer or the network brought about: that says nothing about the
- * program. How the gentle close ends is nobody's news. A shortage of the system's (descriptors, memory)
- * makes the loop pause; no failure of an accept ends it.
+ * Error handling: what a handler throws goes to `onError`; without one it is printed, unless it is
+ * a failure of its own connection that the peer or the network brought about: that says nothing
+ * about the program. How the gentle close ends is nobody's news. A shortage of the system's
+ * (descriptors, memory) makes the loop pause; no failure of an accept ends it.
  */
 import {
   CancelledError,

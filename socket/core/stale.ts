@@ -2,16 +2,16 @@
  * Socket files that a program which was killed left behind.
  *
  * Theory of operation. That nobody listens at a file is proved by a connect that is refused, and by
- * nothing else: the system's list of sockets has the name that was given, which a rename makes wrong,
- * and only those of its own network namespace. Listening is synchronous, Deno's connect is not; so a
- * worker connects while this thread waits for it, which takes some 20 ms, and only when a file is in
- * the way. Somebody who does listen there sees a connection come and go.
+ * nothing else: the system's list of sockets has the name that was given, which a rename makes
+ * wrong, and only those of its own network namespace. Listening is synchronous, Deno's connect is
+ * not; so a worker connects while this thread waits for it, which takes some 20 ms, and only when a
+ * file is in the way. Somebody who does listen there sees a connection come and go.
  *
  * A refusal is a proof on Linux only: elsewhere a listener with a full backlog refuses, too.
  *
- * Between the proof and the removal another program may have found the same and listen there already.
- * So the file is moved aside, which only one can do, and looked at again: a file that is not the one
- * that was tried is put back.
+ * Between the proof and the removal another program may have found the same and listen there
+ * already. So the file is moved aside, which only one can do, and looked at again: a file that is
+ * not the one that was tried is put back.
  */
 
 /** The worker's answers; 0 is none yet. */

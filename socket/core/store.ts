@@ -1,16 +1,16 @@
 /**
  * Memory that sends gave up, for receives to come.
  *
- * Theory of operation. New memory is cold memory, and the collector's work besides: a large result costs
- * more to make than to receive. `send` with `transfer` takes its data's memory away from the program,
- * and what the system has sent lies here until a receive wants a buffer of just that size.
+ * Theory of operation. New memory is cold memory, and the collector's work besides: a large result
+ * costs more to make than to receive. `send` with `transfer` takes its data's memory away from the
+ * program, and what the system has sent lies here until a receive wants a buffer of just that size.
  *
- * - Whole buffers only, of the sizes that receives use, and a bounded number of them: the rest is for
- *   the collector.
- * - Nobody else may be working on memory that lies here, or the bytes of one connection would show up in
- *   another. The program cannot, since its arrays are detached; but the system may, on behalf of an
- *   earlier send or receive that used the same memory. Those note what they work on, and what is noted
- *   is not kept.
+ * - Whole buffers only, of the sizes that receives use, and a bounded number of them: the rest is
+ *   for the collector.
+ * - Nobody else may be working on memory that lies here, or the bytes of one connection would show
+ *   up in another. The program cannot, since its arrays are detached; but the system may, on behalf
+ *   of an earlier send or receive that used the same memory. Those note what they work on, and what
+ *   is noted is not kept.
  * - It still holds what was sent. Whoever takes it fills it whole, or wipes what is left.
  */
 import { type Link, Queue } from "../../task/core/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * The seam between a connection and what carries its bytes: TCP, a Unix socket, TLS. Whoever brings a
- * new carrier fills in these.
+ * The seam between a connection and what carries its bytes: TCP, a Unix socket, TLS. Whoever brings
+ * a new carrier fills in these.
  */
 import type { Address } from "./types.ts";
 import type { TaskId } from "../../task/core/mod.ts";

@@ -20,8 +20,8 @@ export interface UntilOptions {
 /** What a send may be told besides its data. */
 export interface SendOptions {
   /**
-   * Whether the data's memory is given up, as to `postMessage`: the whole `ArrayBuffer` is detached at
-   * the call, and serves later receives.
+   * Whether the data's memory is given up, as to `postMessage`: the whole `ArrayBuffer` is detached
+   * at the call, and serves later receives.
    *
    * @default {false}
    */
@@ -31,8 +31,8 @@ export interface SendOptions {
 /** How long a gentle close may take. */
 export interface FinishOptions {
   /**
-   * The longest that it may take until the peer has ended, in milliseconds, at most `2 ** 31 - 1`; up to 0
-   * closes at once. `Infinity` sets no limit.
+   * The longest that it may take until the peer has ended, in milliseconds, at most `2 ** 31 - 1`;
+   * up to 0 closes at once. `Infinity` sets no limit.
    *
    * @default {5000}
    */
@@ -42,8 +42,8 @@ export interface FinishOptions {
 /** What a handler is given besides its connection. */
 export interface HandlerContext {
   /**
-   * Aborts when serving ends, or the handler's task is cancelled: the handler has `grace` milliseconds
-   * from then on.
+   * Aborts when serving ends, or the handler's task is cancelled: the handler has `grace`
+   * milliseconds from then on.
    */
   readonly signal: AbortSignal;
 }
@@ -54,24 +54,26 @@ export type Handler = (id: SocketId, context: HandlerContext) => unknown;
 /** How to serve. */
 export interface ServeOptions {
   /**
-   * How many connections are served at once, until each is closed; the next wait in the system's backlog.
+   * How many connections are served at once, until each is closed; the next wait in the system's
+   * backlog.
    *
    * @default {Infinity}
    */
   maxConnections?: number;
   /**
    * How long the handlers may go on after the end of serving, in milliseconds, before their
-   * connections are closed; and how long, after a handler returned, what it sent may take to arrive and
-   * the peer to end. At most `2 ** 31 - 1`; up to 0 closes at once, `Infinity` sets no limit.
+   * connections are closed; and how long, after a handler returned, what it sent may take to arrive
+   * and the peer to end. At most `2 ** 31 - 1`; up to 0 closes at once, `Infinity` sets no limit.
    *
    * @default {5000}
    */
   grace?: number;
   /**
-   * Is told what a handler throws (but not that its own connection was closed meanwhile, nor the reason of
-   * its signal), and of accepts that fail otherwise than by a shortage (then with the listener's ID).
-   * Without it, it is reported like the unseen fault of a spawned task; but not a failure of the
-   * handler's own connection that is the peer's doing or the network's, such as `ECONNRESET`.
+   * Is told what a handler throws (but not that its own connection was closed meanwhile, nor the
+   * reason of its signal), and of accepts that fail otherwise than by a shortage (then with the
+   * listener's ID). Without it, it is reported like the unseen fault of a spawned task; but not a
+   * failure of the handler's own connection that is the peer's doing or the network's, such as
+   * `ECONNRESET`.
    */
   onError?: (error: unknown, id: SocketId) => void;
 }

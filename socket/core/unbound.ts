@@ -32,8 +32,8 @@ export class Unbound extends Handle {
   }
 
   /**
-   * Sets the options of the connection that takes its place: as they are at that moment, since they can
-   * be set while it connects.
+   * Sets the options of the connection that takes its place: as they are at that moment, since they
+   * can be set while it connects.
    */
   configure(opened: Opened): Opened {
     if (!("setNoDelay" in opened.transport)) return opened; // a path has none of these

@@ -65,8 +65,9 @@ function absolute(path: string): string {
 }
 
 /**
- * Listens. When a listener goes, which may be some time after `close`, Deno removes whatever is then at
- * its path, be it somebody else's. So it is sent there by way of a folder that is gone by then.
+ * Listens. When a listener goes, which may be some time after `close`, Deno removes whatever is
+ * then at its path, be it somebody else's. So it is sent there by way of a folder that is gone by
+ * then.
  */
 function listenByDetour(path: string, backlog: number): Deno.Listener {
   const listen = (path: string) =>

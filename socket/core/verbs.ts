@@ -3,8 +3,8 @@
  * documentation; what differs between the two is only which sockets they work on, which a
  * {@linkcode Finder} says.
  *
- * A wrong argument throws before the socket is looked for. A socket that will not do faults the task of a
- * verb that gives one, and is thrown by the others.
+ * A wrong argument throws before the socket is looked for. A socket that will not do faults the
+ * task of a verb that gives one, and is thrown by the others.
  */
 import {
   checkCount,

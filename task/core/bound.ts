@@ -6,9 +6,9 @@
  * queue of the hub's: joining and leaving cost constant time. The hub listens while somebody
  * waits, and only then.
  *
- * A listener before the hub may stop the event, and no wait is told. A hub on an `AbortSignal.any` of
- * its own would be told all the same, but makes the first wait on a signal some twenty times as dear
- * (6 us against 0.3), and many signals have one wait only: so whoever needs it gives one.
+ * A listener before the hub may stop the event, and no wait is told. A hub on an `AbortSignal.any`
+ * of its own would be told all the same, but makes the first wait on a signal some twenty times as
+ * dear (6 us against 0.3), and many signals have one wait only: so whoever needs it gives one.
  */
 import type { WaitOptions } from "./types.ts";
 import { checkOptions, checkSignal, checkTimeout } from "./check.ts";

@@ -95,8 +95,8 @@ export function checkOptions(value: unknown, known: readonly string[]): void {
 }
 
 /**
- * The options of a bag, each of them read once: a getter may give something else when it is asked again,
- * and what was checked must be what is used. What the bag inherits counts, too.
+ * The options of a bag, each of them read once: a getter may give something else when it is asked
+ * again, and what was checked must be what is used. What the bag inherits counts, too.
  */
 export function readOptions<T extends object>(value: T, known: readonly string[]): T {
   checkOptions(value, known);
@@ -111,8 +111,8 @@ const AT_THE_WAIT =
   "limit the wait, task.await(id, { timeout, signal, cancel: true }), which loses nothing";
 
 /**
- * Refuses options that a call does not have. A limit is one of the wait for its task: dropped in silence,
- * the program would wait for ever.
+ * Refuses options that a call does not have. A limit is one of the wait for its task: dropped in
+ * silence, the program would wait for ever.
  *
  * @param options What was given; anything but an object, or what `map` and `forEach` give, passes.
  * @param known The options that it has.

@@ -1,11 +1,11 @@
 /**
- * The door of `task/` for `socket/` and `tls/`: all that they take from its inside, and nothing else
- * of it. Programs use `mod.ts`.
+ * The door of `task/` for `socket/` and `tls/`: all that they take from its inside, and nothing
+ * else of it. Programs use `mod.ts`.
  *
  * What passes here is the seam between the two: whoever does an operation makes a {@linkcode Task},
- * keeps it in a {@linkcode Queue} while it is pending, is told by {@linkcode Owner.cancelled} when nobody
- * wants it any more, and ends it with {@linkcode complete} or {@linkcode fault}. A result that must not
- * be dropped for want of room goes on a {@linkcode Shelf}.
+ * keeps it in a {@linkcode Queue} while it is pending, is told by {@linkcode Owner.cancelled} when
+ * nobody wants it any more, and ends it with {@linkcode complete} or {@linkcode fault}. A result
+ * that must not be dropped for want of room goes on a {@linkcode Shelf}.
  *
  * @module
  */

@@ -3,8 +3,8 @@ const UNKNOWN = -1;
 let time = UNKNOWN;
 
 /**
- * The time in whole milliseconds, which take less memory than others, read from the system once in a turn of the event loop: asking a
- * virtual machine's clock costs as much as a small operation.
+ * The time in whole milliseconds, which take less memory than others, read from the system once in
+ * a turn of the event loop: asking a virtual machine's clock costs as much as a small operation.
  */
 export function now(): number {
   if (time === UNKNOWN) {

@@ -2,11 +2,11 @@
  * Stacks that name whoever waits.
  *
  * Theory of operation. An error that comes from the system is made in a callback, where nobody's
- * function is on the stack. V8 does know which async functions wait for a promise, but only in the job that
- * settles it: so a promise of ours is rejected by such a job, which captures the stack there. V8 finds its
- * way only along promises with one reaction each, so the job begins one turn of the microtasks later, when
- * the promise that is to be rejected has been linked with the job's. All of it happens when something
- * has failed: a promise that is fulfilled pays nothing.
+ * function is on the stack. V8 does know which async functions wait for a promise, but only in the
+ * job that settles it: so a promise of ours is rejected by such a job, which captures the stack
+ * there. V8 finds its way only along promises with one reaction each, so the job begins one turn of
+ * the microtasks later, when the promise that is to be rejected has been linked with the job's. All
+ * of it happens when something has failed: a promise that is fulfilled pays nothing.
  */
 import { TimeoutError } from "./errors.ts";
 

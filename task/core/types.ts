@@ -57,16 +57,16 @@ export type Outcome<T = unknown> =
 /** How long to wait. Giving up changes nothing about what was waited for. */
 export interface WaitOptions {
   /**
-   * The longest wait, in milliseconds, at most `2 ** 31 - 1`; up to 0 gives up unless the result is there
-   * already. `Infinity` sets no limit.
+   * The longest wait, in milliseconds, at most `2 ** 31 - 1`; up to 0 gives up unless the result is
+   * there already. `Infinity` sets no limit.
    *
    * @default {Infinity}
    */
   timeout?: number;
   /**
-   * Gives up with the signal's reason when it aborts, unless the result is there already. An earlier
-   * listener of the signal's that calls `stopImmediatePropagation` keeps the abort from the wait; it
-   * cannot from one on `AbortSignal.any([signal])`.
+   * Gives up with the signal's reason when it aborts, unless the result is there already. An
+   * earlier listener of the signal's that calls `stopImmediatePropagation` keeps the abort from the
+   * wait; it cannot from one on `AbortSignal.any([signal])`.
    */
   signal?: AbortSignal;
 }

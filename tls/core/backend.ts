@@ -1,8 +1,9 @@
 /**
- * Who does the encryption: Deno's own TLS (`native.ts`) or `node:tls` (`node.ts`, `node_server.ts`).
+ * Who does the encryption: Deno's own TLS (`native.ts`) or `node:tls` (`node.ts`,
+ * `node_server.ts`).
  *
- * Clients are Deno's wherever it can, since it is the faster one. Servers are Node's unless `native`
- * asks for Deno's, since there Deno's is incomplete.
+ * Clients are Deno's wherever it can, since it is the faster one. Servers are Node's unless
+ * `native` asks for Deno's, since there Deno's is incomplete.
  *
  * | what is asked for | client | server | server, `native` |
  * | --- | --- | --- | --- |
@@ -85,11 +86,11 @@ export function openSource(
 }
 
 /**
- * The certificates of a client on Node's TLS. Its option `ca` stands in place of the authorities that
- * Deno was told of (`--cert`, `DENO_CERT`, `DENO_TLS_CA_STORE`, `NODE_EXTRA_CA_CERTS`), of which
- * `--cert` and `DENO_CERT` cannot be asked for; and all of them would be parsed again for every
- * connection. So the plan's are added to a context that has them already, by the method that Node's
- * contexts have for this.
+ * The certificates of a client on Node's TLS. Its option `ca` stands in place of the authorities
+ * that Deno was told of (`--cert`, `DENO_CERT`, `DENO_TLS_CA_STORE`, `NODE_EXTRA_CA_CERTS`), of
+ * which `--cert` and `DENO_CERT` cannot be asked for; and all of them would be parsed again for
+ * every connection. So the plan's are added to a context that has them already, by the method that
+ * Node's contexts have for this.
  */
 function clientContext({ pair, ca }: ClientPlan): SecureContext {
   const { createSecureContext, getCACertificates } = nodeTls() as NodeTlsOfNow;

@@ -1,18 +1,19 @@
 /**
  * What is verified besides what Deno's `node:tls` verifies.
  *
- * Theory of operation. Given authorities of the program's, `node:tls` here takes a certificate that it
- * cannot read well, if only the *names* lead to an authority; a certificate that is no authority's may
- * vouch for others, if it is listed; and names are looked for in a text, in which one can forge another.
- * So a peer that it has let in is looked at once more, from the bytes of its certificates. Nothing here
- * lets anybody in.
+ * Theory of operation. Given authorities of the program's, `node:tls` here takes a certificate that
+ * it cannot read well, if only the *names* lead to an authority; a certificate that is no
+ * authority's may vouch for others, if it is listed; and names are looked for in a text, in which
+ * one can forge another. So a peer that it has let in is looked at once more, from the bytes of its
+ * certificates. Nothing here lets anybody in.
  *
- * A chain must lead from the peer's certificate, by signatures, to one that is listed. Everything below
- * that is of version 3, strictly encoded, and in date; whoever vouches is an authority.
+ * A chain must lead from the peer's certificate, by signatures, to one that is listed. Everything
+ * below that is of version 3, strictly encoded, and in date; whoever vouches is an authority.
  *
- * A server's chain may lead to an authority that Deno was told of instead; those cannot be asked for
- * without a permission, those of `--cert` not at all. So if a chain has no name of a listed authority,
- * `node:tls` is believed, since it is lenient with those alone; and only about certificates that are sound.
+ * A server's chain may lead to an authority that Deno was told of instead; those cannot be asked
+ * for without a permission, those of `--cert` not at all. So if a chain has no name of a listed
+ * authority, `node:tls` is believed, since it is lenient with those alone; and only about
+ * certificates that are sound.
  */
 import type { DetailedPeerCertificate, PeerCertificate } from "node:tls";
 import { nodeCrypto } from "./builtins.ts";

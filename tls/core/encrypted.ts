@@ -1,6 +1,6 @@
 /**
- * Which sockets the calls of `tls` work on: encrypted ones alone, so that nothing goes out in clear by
- * mistake.
+ * Which sockets the calls of `tls` work on: encrypted ones alone, so that nothing goes out in clear
+ * by mistake.
  */
 import { findListener, findStream, noSuch } from "../../socket/core/lookup.ts";
 import type { Finder } from "../../socket/core/verbs.ts";

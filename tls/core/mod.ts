@@ -1,6 +1,6 @@
 /**
- * The inside of `tls/`, file by file. It is loaded by this list, for the start's sake: Deno reads the
- * source map of every module that is the first to name another, and this one is small.
+ * The inside of `tls/`, file by file. It is loaded by this list, for the start's sake: Deno reads
+ * the source map of every module that is the first to name another, and this one is small.
  *
  * @module
  */

@@ -95,9 +95,9 @@ export function checkServerName(parameter: string, name: string): string | undef
 }
 
 /**
- * What the certificate of a host must be for that was connected to; `undefined` if no certificate can be for
- * it. The system takes IPv4 addresses in many spellings (`127.1`, `2130706433`, `0x7f.1`), and a certificate
- * has the usual one.
+ * What the certificate of a host must be for that was connected to; `undefined` if no certificate
+ * can be for it. The system takes IPv4 addresses in many spellings (`127.1`, `2130706433`,
+ * `0x7f.1`), and a certificate has the usual one.
  */
 export function nameOfHost(host: string): string | undefined {
   const bare = withoutBrackets(host);

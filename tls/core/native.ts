@@ -2,10 +2,10 @@
  * TLS by Deno itself: `Deno.startTls` for clients, `Deno.listenTls` for servers that asked for it.
  *
  * What it cannot: `startTls` takes no client certificate and only an idle TCP connection;
- * `connectTls` takes no signal and leaves Nagle's algorithm on; `listenTls` takes one certificate for
- * good, asks clients for none and leaves Nagle's algorithm on. And closing a connection in the middle of
- * a handshake, or with data that the peer does not read, keeps the system's connection until the
- * peer closes it.
+ * `connectTls` takes no signal and leaves Nagle's algorithm on; `listenTls` takes one certificate
+ * for good, asks clients for none and leaves Nagle's algorithm on. And closing a connection in the
+ * middle of a handshake, or with data that the peer does not read, keeps the system's connection
+ * until the peer closes it.
  */
 import type { PeerCertificate as NodeCertificate } from "node:tls";
 import { addressOf } from "../../socket/core/ip.ts";
@@ -141,8 +141,8 @@ class NativeSession implements TlsSession {
 }
 
 /**
- * Deno shows the peer's certificate only to its `node:tls`, by a method under a symbol. Should it be
- * gone one day, the certificate is `null`.
+ * Deno shows the peer's certificate only to its `node:tls`, by a method under a symbol. Should it
+ * be gone one day, the certificate is `null`.
  */
 function certificateOf(conn: Deno.TlsConn): NodeCertificate | undefined {
   const prototype = Object.getPrototypeOf(conn);

@@ -3,21 +3,22 @@
  * so can take over a connection in the middle, choose a certificate by name and ask the client for
  * one.
  *
- * Theory of operation. A {@linkcode Wire} stands between the transport and Node's TLS socket, with as
- * much of a `stream.Duplex` as `node:tls` calls.
+ * Theory of operation. A {@linkcode Wire} stands between the transport and Node's TLS socket, with
+ * as much of a `stream.Duplex` as `node:tls` calls.
  *
  * - The transport is read only during the handshake and while a `read` waits: Deno's `node:tls` has
  *   no back-pressure of its own.
- * - The TLS socket is never told that the transport ended. So its `end` means close_notify and nothing
- *   else, and a transport that ended without it is a stream that was cut.
- * - A write of the program's is done when its ciphertext has been written, and Node is told so when it
- *   is needed again. Told at once, it would look for more to send, in vain, after each write and after
- *   each read.
- * - Nothing is taken away at once: the last words, close_notify or the alert that says what is wrong,
- *   reach the wire in a later turn, and are waited for, for a limited time.
+ * - The TLS socket is never told that the transport ended. So its `end` means close_notify and
+ *   nothing else, and a transport that ended without it is a stream that was cut.
+ * - A write of the program's is done when its ciphertext has been written, and Node is told so when
+ *   it is needed again. Told at once, it would look for more to send, in vain, after each write and
+ *   after each read.
+ * - Nothing is taken away at once: the last words, close_notify or the alert that says what is
+ *   wrong, reach the wire in a later turn, and are waited for, for a limited time.
  * - On the server side the TLS socket comes out of a `tls.Server` that never listens: a bare
- *   `TLSSocket` would not check the client's certificate. One server serves many handshakes: each has
- *   an object of its own that inherits from it, and the server's events tell by `this` whose they are.
+ *   `TLSSocket` would not check the client's certificate. One server serves many handshakes: each
+ *   has an object of its own that inherits from it, and the server's events tell by `this` whose
+ *   they are.
  */
 import type { Duplex } from "node:stream";
 import type { ConnectionOptions, Server, TlsOptions, TLSSocket } from "node:tls";

@@ -69,8 +69,8 @@ export class NodeServer {
   }
 
   /**
-   * Secures a connection and finishes the handshake. Whatever goes wrong, and when the signal aborts,
-   * the connection is closed.
+   * Secures a connection and finishes the handshake. Whatever goes wrong, and when the signal
+   * aborts, the connection is closed.
    *
    * @param preface What was received before.
    * @param greeted Called when the client has said what it wants.

@@ -31,8 +31,8 @@ export interface TlsClientSettings {
   /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
   alpn?: readonly string[];
   /**
-   * The longest that it may take until the handshake is done, in milliseconds, at most `2 ** 31 - 1`; up to 0
-   * fails at once. `Infinity` sets no limit.
+   * The longest that it may take until the handshake is done, in milliseconds, at most `2 ** 31 -
+   * 1`; up to 0 fails at once. `Infinity` sets no limit.
    *
    * @default {30_000}
    */
@@ -78,23 +78,23 @@ export interface TlsServerSettings {
   /** The application protocols to accept, the preferred one first. */
   alpn?: readonly string[];
   /**
-   * Whom to trust as the issuer of a client's certificate, and nobody else: PEM, each text one or several;
-   * with `requestCert`.
+   * Whom to trust as the issuer of a client's certificate, and nobody else: PEM, each text one or
+   * several; with `requestCert`.
    *
    * @default {the public authorities that Node lists}
    */
   ca?: string | readonly string[];
   /**
-   * Refuses clients without a certificate that is trusted. Without `ca` that is one of the public authorities
-   * that Node lists, not those that Deno was told of (`DENO_TLS_CA_STORE`, `--cert`): an authority of one's
-   * own must be in `ca`.
+   * Refuses clients without a certificate that is trusted. Without `ca` that is one of the public
+   * authorities that Node lists, not those that Deno was told of (`DENO_TLS_CA_STORE`, `--cert`):
+   * an authority of one's own must be in `ca`.
    *
    * @default {false}
    */
   requestCert?: boolean;
   /**
-   * The longest that a handshake may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves no time and
-   * drops clients. `Infinity` sets no limit.
+   * The longest that a handshake may take, in milliseconds, at most `2 ** 31 - 1`; up to 0 leaves
+   * no time and drops clients. `Infinity` sets no limit.
    *
    * @default {10_000}
    */
@@ -127,26 +127,27 @@ export interface TlsListenSettings extends TlsServerSettings {
   /**
    * Serves by Deno's own TLS, with about half the CPU time. It has one certificate, which cannot be
    * replaced ({@linkcode setcerts} throws `EOPNOTSUPP`), and takes neither `requestCert` nor
-   * `proxyProtocol` nor `maxHandshakes`. Nagle's algorithm is on: a send that follows another one, a turn or more later,
-   * waits until the peer has acknowledged the first, which may take 40 ms; sends of one turn are
-   * joined. And a client that does not finish its handshake keeps its descriptor until it goes, whatever
-   * `handshakeTimeout` says: not for servers that strangers can reach.
+   * `proxyProtocol` nor `maxHandshakes`. Nagle's algorithm is on: a send that follows another one,
+   * a turn or more later, waits until the peer has acknowledged the first, which may take 40 ms;
+   * sends of one turn are joined. And a client that does not finish its handshake keeps its
+   * descriptor until it goes, whatever `handshakeTimeout` says: not for servers that strangers can
+   * reach.
    *
    * @default {false}
    */
   native?: boolean;
   /**
-   * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`: past that, the one
-   * that has been silent longest is dropped. Four times as many may have sent it and not be done with their
-   * handshake: past that, the one that sent it first is dropped. The two are counted apart, so that whoever
-   * says nothing pushes out nobody who does.
+   * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`:
+   * past that, the one that has been silent longest is dropped. Four times as many may have sent it
+   * and not be done with their handshake: past that, the one that sent it first is dropped. The two
+   * are counted apart, so that whoever says nothing pushes out nobody who does.
    *
    * @default {1000}
    */
   maxHandshakes?: number;
   /**
-   * Whether every connection must begin with a PROXY header, as for `socket.tcpserver`; the handshake
-   * follows it, and both must be over within `handshakeTimeout`.
+   * Whether every connection must begin with a PROXY header, as for `socket.tcpserver`; the
+   * handshake follows it, and both must be over within `handshakeTimeout`.
    *
    * @default {false}
    */

@@ -2,12 +2,12 @@
  * Which clients' certificates a server has verified itself.
  *
  * Theory of operation. A resumed session is not verified again, and the servers of a process share
- * the key of their tickets. So a session may go back to a handshake with another server, which asked
- * for no certificate or trusted another authority, or to one that was refused after its ticket had
- * been sent. Only what was verified in a full handshake is remembered here, by the certificate's
- * fingerprint, and a resumed session gets in only if its certificate is, and is still in date. A
- * client whose certificate was forgotten, because thousands of others came since, is refused until it
- * begins a session anew.
+ * the key of their tickets. So a session may go back to a handshake with another server, which
+ * asked for no certificate or trusted another authority, or to one that was refused after its
+ * ticket had been sent. Only what was verified in a full handshake is remembered here, by the
+ * certificate's fingerprint, and a resumed session gets in only if its certificate is, and is still
+ * in date. A client whose certificate was forgotten, because thousands of others came since, is
+ * refused until it begins a session anew.
  */
 import type { TLSSocket } from "node:tls";
 import { clientObjection } from "./chain.ts";
