@@ -60,9 +60,9 @@ export function create(family: number, type: number): SocketId {
 }
 
 /**
- * Gives a created socket its address, and holds it: a client that connects before {@linkcode
- * listen} waits. A path is only noted: a relative one counts from the current folder at {@linkcode
- * listen}.
+ * Gives a created socket its address, and holds it: a client that connects before
+ * {@linkcode listen} waits. A path is only noted: a relative one counts from the current folder at
+ * {@linkcode listen}.
  *
  * @param id A socket that was created.
  * @param host An address or host name; `""` for any address of the family. Of an `AF_UNIX` socket:

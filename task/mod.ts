@@ -3,8 +3,8 @@
  * for several; and what goes with them: spawn, timers, channels, a mutex.
  *
  * A task is Running until it settles, then Completed or Faulted until its result is claimed, then
- * Unknown. `await`, `take`, `all`, `any`, `race`, `select` and the `take` of a {@linkcode
- * CompletionQueue} claim; `status`, `result`, `error`, `inspect` and `settled` only look.
+ * Unknown. `await`, `take`, `all`, `any`, `race`, `select` and the `take` of a
+ * {@linkcode CompletionQueue} claim; `status`, `result`, `error`, `inspect` and `settled` only look.
  *
  * | call | Running | Completed | Faulted | Unknown |
  * | --- | --- | --- | --- | --- |
@@ -20,8 +20,8 @@
  * | `cancel` | `true`, -> Faulted | `false` | `false` | `false` |
  * | `forget` | -> Unknown when it settles | -> Unknown | -> Unknown | nothing |
  *
- * A settled task stays until it is claimed, forgotten, or the oldest of too many ({@linkcode
- * setUnclaimedLimit}); one that waits in a completion queue, or whose loss would lose bytes or a
+ * A settled task stays until it is claimed, forgotten, or the oldest of too many
+ * ({@linkcode setUnclaimedLimit}); one that waits in a completion queue, or whose loss would lose bytes or a
  * connection, is not counted and stays.
  *
  * @example Poll, then await
