@@ -12,12 +12,15 @@ function secondAccept(outcome: Promise<never>): Disposable & { asked: () => bool
   probe.close();
   const { accept } = prototype;
   let calls = 0;
+  // A promise of ours keeps no process alive, as an accept of Deno's does.
+  const alive = setInterval(() => {}, 1000);
   prototype.accept = function () {
     return ++calls === 2 ? outcome : accept.call(this);
   };
   return {
     asked: () => calls > 1,
     [Symbol.dispose]() {
+      clearInterval(alive);
       prototype.accept = accept;
     },
   };
