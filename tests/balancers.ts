@@ -41,14 +41,22 @@ export interface Haproxy extends Balancer {
   ask(command: string): Promise<string>;
 }
 
-/** Ports that are free now. Somebody else may be quicker, so whoever listens there tries again. */
+/**
+ * Ports that are free now. They lie below those that the system gives out itself, so that no connection
+ * and no other suite beside this one is given them meanwhile.
+ */
 export function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => {
-    return Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  });
-  const ports = listeners.map(({ addr }) => addr.port);
-  for (const listener of listeners) listener.close();
-  return ports;
+  const ports: Set<number> = new Set();
+  while (ports.size < count) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      ports.add(port);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  return [...ports];
 }
 
 /**
