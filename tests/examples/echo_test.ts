@@ -140,11 +140,11 @@ Deno.test("echo_client says what to do when it is refused", async () => {
 Deno.test("echo_client says what to do when nobody answers in time", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
-  const outcome = await runProgram("echo_client", `--port=${port}`, "--timeout=50");
+  const outcome = await runProgram("echo_client", `--port=${port}`, "--timeout=2000");
   assertEquals([outcome.code, outcome.stdout], [1, "Connected to server\n"]);
   assertMatch(
     outcome.stderr,
-    /^echo_client: await of recv task \d+ timed out after 50 ms \(ETIMEDOUT\)\. Check .+\n$/,
+    /^echo_client: await of recv task \d+ timed out after 2000 ms \(ETIMEDOUT\)\. Check .+\n$/,
   );
 });
 

@@ -88,7 +88,7 @@ for (const [name, handler, state] of rules) {
   Deno.test(`port_scanner reports ${state} when the server ${name}`, async () => {
     await using server = new Server(handler);
     await server.listen();
-    assertEquals(await stateOf(server.port, "--timeout=300"), state);
+    assertEquals(await stateOf(server.port, "--timeout=1500"), state);
   });
 }
 
@@ -123,7 +123,7 @@ Deno.test("port_scanner prints ports as they are found and sorts the result", as
   for (const server of servers) _.use(server);
   const first = servers[0].port;
 
-  const { code, stdout } = await scan(first, first + 3, "--timeout=300");
+  const { code, stdout } = await scan(first, first + 3, "--timeout=1500");
   assertEquals(code, 0);
   const found = [...stdout.matchAll(/\[open\] port (\d+)/g)].map(([, port]) =>
     Number(port) - first
@@ -143,7 +143,7 @@ Deno.test("port_scanner probes no more ports at once than --concurrency", async 
   const first = servers[0].port;
 
   // One at a time, a quick one has to wait for the silent one before it.
-  const { stdout } = await scan(first, first + 3, "--timeout=100", "--concurrency=1");
+  const { stdout } = await scan(first, first + 3, "--timeout=500", "--concurrency=1");
   const found = [...stdout.matchAll(/\[open\] port (\d+)/g)].map(([, port]) =>
     Number(port) - first
   );
