@@ -156,7 +156,7 @@ function describeStream(stream: Stream, age: number): StreamRecord {
     proxy: stream.proxy && [...stream.proxy],
     bytesIn: receiver.bytes,
     bytesOut: sender.bytes,
-    queuedIn: receiver.buffered,
+    queuedIn: receiver.buffer.length,
     queuedOut: sender.queued,
     pending: [...receiver.pending(), ...sender.pending(), ...stream.upgrade?.pending() ?? []],
     age,

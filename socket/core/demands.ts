@@ -1,7 +1,6 @@
 /** The receives that are content only with a certain amount. */
 import { complete, fault, type Task } from "../../task/core/mod.ts";
 import { Demand, type Receiver } from "./receiver.ts";
-import type { SocketError } from "./error.ts";
 
 const NEWLINE = new Uint8Array([10]);
 const CARRIAGE_RETURN = 13;
@@ -16,17 +15,16 @@ export class Exact extends Demand {
   }
 
   isMet(receiver: Receiver): boolean {
-    return receiver.buffered >= this.#n || receiver.ended;
+    return receiver.buffer.length >= this.#n || receiver.ended;
   }
 
   meet(task: Task, receiver: Receiver): void {
-    const { buffered } = receiver;
-    if (buffered >= this.#n) return complete(task, receiver.take(this.#n), receiver);
-    if (receiver.failed) return receiver.faultEnded(task);
-    const text = `peer ended the stream too soon, after ${buffered} of ${this.#n} bytes`;
-    const error = receiver.fail("EUNEXPECTEDEOF", task.kind, text) as SocketError;
-    error.partial = buffered === 0 ? new Uint8Array(0) : receiver.look(buffered).slice();
-    fault(task, error);
+    const buffered = receiver.buffer.length;
+    if (buffered >= this.#n) return complete(task, receiver.buffer.take(this.#n), receiver);
+    receiver.faultEnded(
+      task,
+      `peer ended the stream too soon, after ${buffered} of ${this.#n} bytes`,
+    );
   }
 
   pushed(): void {}
@@ -53,7 +51,7 @@ export class Until extends Demand {
   }
 
   isMet(receiver: Receiver): boolean {
-    const { buffered } = receiver;
+    const buffered = receiver.buffer.length;
     // Where the delimiter may begin and still end within what is there and within `max`.
     const end = Math.max(0, Math.min(buffered, this.max) - this.#delimiter.length + 1);
     let at = -1;
@@ -66,7 +64,7 @@ export class Until extends Demand {
   }
 
   #find(receiver: Receiver, from: number, end: number): number {
-    const [front, back] = receiver.view();
+    const [front, back] = receiver.buffer.view();
     return front.length === 0
       ? indexOf(back, this.#delimiter, from, end)
       : indexOfInBoth(front, back, this.#delimiter, from, end);
@@ -74,7 +72,7 @@ export class Until extends Demand {
 
   meet(task: Task, receiver: Receiver): void {
     if (this.#length > 0) this.found(task, receiver, this.#length);
-    else if (!this.isTooLong(receiver.buffered)) this.ended(task, receiver);
+    else if (!this.isTooLong(receiver.buffer.length)) this.ended(task, receiver);
     else {
       const text = `no ${this.sought} in the first ${this.max} bytes: ` +
         'raise "max", or receive it in parts';
@@ -89,7 +87,7 @@ export class Until extends Demand {
 
   /** The first `length` bytes are the message. */
   protected found(task: Task, receiver: Receiver, length: number): void {
-    complete(task, receiver.take(length), receiver);
+    complete(task, receiver.buffer.take(length), receiver);
   }
 
   /** The stream ended before the delimiter came. */
@@ -118,16 +116,16 @@ export class Line extends Until {
   }
 
   protected override found(task: Task, receiver: Receiver, length: number): void {
-    const line = receiver.look(length);
+    const line = receiver.buffer.look(length);
     const end = length > 1 && line[length - 2] === CARRIAGE_RETURN ? length - 2 : length - 1;
     this.#give(task, receiver, line.subarray(0, end), length);
   }
 
   protected override ended(task: Task, receiver: Receiver): void {
-    const { buffered } = receiver;
+    const buffered = receiver.buffer.length;
     if (receiver.failed) receiver.faultEnded(task);
     else if (buffered === 0) complete(task, null);
-    else this.#give(task, receiver, receiver.look(buffered), buffered);
+    else this.#give(task, receiver, receiver.buffer.look(buffered), buffered);
   }
 
   /** Settles with a line, which is taken only once it has become text. */
@@ -139,7 +137,7 @@ export class Line extends Until {
       const reason = `a line of ${line.length} bytes is longer than a string can be`;
       return fault(task, receiver.fail("EMSGSIZE", task.kind, reason));
     }
-    receiver.skip(taken);
+    receiver.buffer.skip(taken);
     complete(task, text, receiver);
   }
 }

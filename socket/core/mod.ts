@@ -28,6 +28,7 @@ import "./created.ts"; // what becomes of it
 
 // The halves of a connection.
 import "./receiver.ts";
+import "./buffer.ts"; // what was received and not taken
 import "./pushback.ts"; // what unrecv puts back
 import "./sender.ts";
 import "./store.ts"; // memory, given and used again

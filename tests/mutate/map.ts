@@ -63,6 +63,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/listen": ["socket/listener", "socket/arguments"],
   "socket/recv": ["socket/arguments", "socket/errors", "socket/ready"],
   "socket/send": ["socket/arguments", "socket/errors"],
+  "socket/core/buffer": ["socket/framing", "socket/duplex"],
   "socket/core/check": [
     "socket/arguments",
     "socket/detached",
