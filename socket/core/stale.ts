@@ -9,9 +9,13 @@
  *
  * A refusal is a proof on Linux only: elsewhere a listener with a full backlog refuses, too.
  *
- * Between the proof and the removal another program may have found the same and listen there
- * already. So the file is moved aside, which only one can do, and looked at again: a file that is
- * not the one that was tried is put back.
+ * Several programs may find the same file at once. They take turns: whoever holds the lock of the
+ * folder proves, removes and listens, and the next finds a listener. A file system that knows no
+ * such lock may be another machine's, too, where a refusal proves nothing.
+ *
+ * Between the proof and the removal somebody who knows of no turns may listen there already. So the
+ * file is moved aside, which only one can do, and looked at again: a file that is not the one that
+ * was tried is put back.
  */
 
 /** The worker's answers; 0 is none yet. */
@@ -30,10 +34,40 @@ const SOURCE = `onmessage = async ({ data: [path, answer] }) => {
 };`;
 /** The system answers at once; a machine may be too busy to ask it, in milliseconds. */
 const PATIENCE = 5000;
+/** From one look at a lock that somebody has to the next, in milliseconds. */
+const PAUSE = 5;
+
+/**
+ * Listens at a path in place of whoever left its file behind; `undefined` if it is not certain that
+ * nobody listens there.
+ */
+export function listenInPlace<T>(path: string, listen: () => T): T | undefined {
+  const turn = Deno.build.os === "linux" ? takeTurn(folderOf(path)) : undefined;
+  try {
+    return turn !== undefined && removeStale(path) ? listen() : undefined;
+  } finally {
+    turn?.close(); // which unlocks it
+  }
+}
+
+/** The folder, locked until it is closed; `undefined` if that cannot be had. */
+function takeTurn(path: string): Deno.FsFile | undefined {
+  let folder: Deno.FsFile | undefined;
+  try {
+    folder = Deno.openSync(path);
+    const never = new Int32Array(new SharedArrayBuffer(4));
+    for (const end = Date.now() + PATIENCE; Date.now() < end; Atomics.wait(never, 0, 0, PAUSE)) {
+      if (folder.tryLockSync(true)) return folder;
+    }
+  } catch {
+    // Not allowed, or not on this file system.
+  }
+  folder?.close();
+  return undefined;
+}
 
 /** Removes a socket's file if it is certain that nobody listens there; tells whether it did. */
-export function removeStale(path: string): boolean {
-  if (Deno.build.os !== "linux") return false;
+function removeStale(path: string): boolean {
   try {
     const file = Deno.lstatSync(path);
     return file.isSocket === true && isRefused(path) && remove(path, file);
@@ -59,8 +93,7 @@ function isRefused(path: string): boolean {
 
 /** Removes a file if it is still the one that was looked at. */
 function remove(path: string, before: Deno.FileInfo): boolean {
-  const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const aside = Deno.makeTempDirSync({ dir: folder || ".", prefix: ".taskio_" });
+  const aside = Deno.makeTempDirSync({ dir: folderOf(path), prefix: ".taskio_" });
   const moved = `${aside}/stale`;
   try {
     Deno.renameSync(path, moved);
@@ -75,4 +108,9 @@ function remove(path: string, before: Deno.FileInfo): boolean {
   if (!isSame) Deno.linkSync(moved, path);
   Deno.removeSync(aside, { recursive: true });
   return isSame;
+}
+
+/** Where a path's file is. */
+export function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1) || ".";
 }

@@ -4,7 +4,7 @@ import type { Acceptor, Opened } from "./transport.ts";
 import { CodedError, translate } from "./failure.ts";
 import type { Address } from "./types.ts";
 import { lookUp } from "./codes.ts";
-import { removeStale } from "./stale.ts";
+import { folderOf, listenInPlace } from "./stale.ts";
 
 /** The system's part of connecting. It succeeds or fails without waiting, so it takes no signal. */
 export async function openUnix(path: string): Promise<Opened> {
@@ -23,18 +23,22 @@ export function listenAtPath(
 ): { acceptor: Acceptor; local: Address } {
   const local: Address = [path, 0];
   const listen = () => ({ acceptor: new UnixAcceptor(listenByDetour(path, backlog), path), local });
-  const fail = (cause: unknown) => translate(diagnose(cause, path) ?? cause, "listen", { local });
   try {
-    return listen();
+    return listenOrReplace(path, listen);
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse) || isOurs(path) || !removeStale(path)) {
-      throw fail(cause);
-    }
+    throw translate(diagnose(cause, path) ?? cause, "listen", { local });
   }
+}
+
+/** Listens, be there a file that a killed program has left. */
+function listenOrReplace<T>(path: string, listen: () => T): T {
   try {
     return listen();
   } catch (cause) {
-    throw fail(cause);
+    if (!(cause instanceof Deno.errors.AddrInUse) || isOurs(path)) throw cause;
+    const listening = listenInPlace(path, listen);
+    if (listening === undefined) throw cause;
+    return listening;
   }
 }
 
@@ -72,7 +76,8 @@ function absolute(path: string): string {
 function listenByDetour(path: string, backlog: number): Deno.Listener {
   const listen = (path: string) =>
     Deno.listen({ transport: "unix", path, tcpBacklog: backlog } as never);
-  const [folder, name] = split(path);
+  const folder = folderOf(path);
+  const name = path.slice(path.lastIndexOf("/") + 1);
   let detour: string;
   try {
     detour = Deno.makeTempDirSync({ dir: folder, prefix: ".taskio_" });
@@ -87,11 +92,6 @@ function listenByDetour(path: string, backlog: number): Deno.Listener {
   } finally {
     Deno.removeSync(detour);
   }
-}
-
-function split(path: string): [folder: string, name: string] {
-  const at = path.lastIndexOf("/") + 1;
-  return [at === 0 ? "." : path.slice(0, at), path.slice(at)];
 }
 
 /** The files of the listeners of this thread. */
@@ -137,12 +137,12 @@ class UnixAcceptor implements Acceptor {
   close(): void {
     const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
     if (this.#inode !== null) inodes.delete(this.#inode);
-    this.#listener.close();
     try {
-      if (isThere) Deno.removeSync(this.#place);
+      if (isThere) Deno.removeSync(this.#place); // first: nobody takes the place of who listens
     } catch {
-      // It is not allowed any more, or Deno has done it.
+      // It is not allowed any more, or somebody has done it.
     }
+    this.#listener.close();
   }
 }
 

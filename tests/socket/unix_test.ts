@@ -412,6 +412,58 @@ test("unixserver() puts back who listens there by now", async (folder) => {
   other!.close();
 });
 
+test("unixserver() has programs take turns when they want the same path", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/turns.sock`;
+  await leaveStale(path);
+  const { renameSync } = Deno;
+  const mayReplace = () => {
+    using locked = Deno.openSync(folder);
+    return locked.tryLockSync(true);
+  };
+  const others: boolean[] = [];
+  Deno.renameSync = (from, to) => {
+    renameSync(from, to);
+    others.push(mayReplace());
+  };
+  try {
+    const server = socket.unixserver(path);
+    assertEquals(others, [false]);
+    assertEquals(mayReplace(), true);
+    socket.close(server);
+  } finally {
+    Deno.renameSync = renameSync;
+  }
+});
+
+test("unixserver() waits for its turn, and looks again then", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/turn.sock`;
+  await leaveStale(path);
+  using turn = Deno.openSync(folder);
+  turn.lockSync(true);
+  const { tryLockSync } = Deno.FsFile.prototype;
+  let other: Deno.Listener | undefined;
+  // Whoever has the turn listens there, and then it ends.
+  Deno.FsFile.prototype.tryLockSync = function (exclusive) {
+    const isLocked = tryLockSync.call(this, exclusive);
+    if (!isLocked) {
+      Deno.removeSync(path);
+      other = Deno.listen({ transport: "unix", path });
+      turn.unlockSync();
+    }
+    return isLocked;
+  };
+  try {
+    assertEquals(thrownBy(() => socket.unixserver(path)), "EADDRINUSE");
+  } finally {
+    Deno.FsFile.prototype.tryLockSync = tryLockSync;
+  }
+  const client = await Deno.connect({ transport: "unix", path });
+  client.close();
+  other!.close();
+});
+
 test("unixserver() replaces what was left for one of three that want it", async (folder) => {
   if (Deno.build.os !== "linux") return;
   const path = `${folder}/race.sock`;
