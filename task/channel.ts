@@ -66,8 +66,12 @@ export class Channel<T> implements AsyncIterable<T> {
    * Use {@linkcode channel}.
    *
    * @param capacity How many values fit; up to 0 means unbounded.
+   * @throws {TypeError} If `capacity` is not a number.
+   * @throws {RangeError} If `capacity` is not an integer.
    */
   constructor(capacity: number) {
+    if (typeof capacity !== "number") throw wrongType("capacity", "an integer", capacity);
+    if (!Number.isInteger(capacity)) throw wrongRange("capacity", "an integer", capacity);
     this.capacity = Math.max(0, capacity);
   }
 
@@ -213,8 +217,6 @@ export class Channel<T> implements AsyncIterable<T> {
  * ```
  */
 export function channel<T>(capacity: number = 0): Channel<T> {
-  if (typeof capacity !== "number") throw wrongType("capacity", "an integer", capacity);
-  if (!Number.isInteger(capacity)) throw wrongRange("capacity", "an integer", capacity);
   return new Channel(capacity);
 }
 

@@ -233,10 +233,12 @@ Deno.test("spawn() refuses arguments that are no array", () => {
   assertEquals(task.list(), []);
 });
 
-Deno.test("channel() refuses a wrong capacity", () => {
-  refuses(task.channel, noNumbers, TypeError, '"capacity" must be an integer');
+Deno.test("channel(), and Channel itself, refuse a wrong capacity", () => {
   const wrong: Wrong[] = [[1.5, "1.5"], [NaN, "NaN"], [Infinity, "Infinity"]];
-  refuses(task.channel, wrong, RangeError, '"capacity" must be an integer');
+  for (const make of [task.channel, (capacity: number) => new task.Channel(capacity)]) {
+    refuses(make, noNumbers, TypeError, '"capacity" must be an integer');
+    refuses(make, wrong, RangeError, '"capacity" must be an integer');
+  }
 });
 
 Deno.test("tryAcquire() refuses a wrong timeout", () => {
