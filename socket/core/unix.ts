@@ -43,12 +43,25 @@ function diagnose(cause: unknown, path: string): CodedError | undefined {
   const code = (cause as { code?: string }).code;
   const hint = (code: string, text: string) =>
     new CodedError(code, `${lookUp(code).text}, ${text}`, { cause });
-  if (code === "EADDRINUSE") return hint(code, "remove the file if nobody listens there");
+  if (code === "EADDRINUSE") {
+    return isForeign(path)
+      ? hint(code, "something else than a socket is there")
+      : hint(code, "remove the file if nobody listens there");
+  }
   if (code !== "EINVAL") return undefined;
   if (path.includes("\0")) return hint(code, "a path has no NUL in it");
   const { length } = new TextEncoder().encode(path);
   if (length <= LONGEST) return undefined;
   return hint("ENAMETOOLONG", `the path has ${length} bytes and ${LONGEST} is the most`);
+}
+
+/** Whether something is at a path, and certainly no socket, which nobody should be told to remove. */
+function isForeign(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === false;
+  } catch {
+    return false; // not allowed to look
+  }
 }
 
 /** The longest path that the system takes, in bytes. */

@@ -241,6 +241,14 @@ test("unixserver() throws EADDRINUSE when somebody listens there", async (folder
   await assertTalk(server, path);
 });
 
+test("unixserver() advises nobody to remove what is no socket", async (folder) => {
+  await Deno.writeTextFile(`${folder}/letter`, "dear");
+  for (const path of [folder, `${folder}/letter`]) {
+    const { message } = assertThrows(() => socket.unixserver(path), socket.SocketError);
+    assert(message.includes("address already in use, something else than a socket is"), message);
+  }
+});
+
 test("unixserver() throws EADDRINUSE when one listens there under another name", async (folder) => {
   Deno.mkdirSync(`${folder}/real`);
   Deno.symlinkSync(`${folder}/real`, `${folder}/link`);
