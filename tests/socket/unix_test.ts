@@ -443,6 +443,61 @@ test("unixserver() replaces what was left for one of three that want it", async 
   assertEquals(printed, ["EADDRINUSE", "EADDRINUSE", "listens"]);
 });
 
+test("unixserver() lets one of three listen when one is slow to remove what was left", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/race.sock`;
+  await leaveStale(path);
+  const program = (name: string, before: string) =>
+    runProgram(
+      `
+      const place = (name: string) => ${JSON.stringify(folder)} + "/" + name;
+      const tell = (name: string) => Deno.writeTextFileSync(place(name), "");
+      const pause = new Int32Array(new SharedArrayBuffer(4));
+      function wait(name: string): void {
+        for (let i = 0; i < 2000; i++) {
+          try {
+            return void Deno.lstatSync(place(name));
+          } catch {
+            Atomics.wait(pause, 0, 0, 10);
+          }
+        }
+      }
+      ${before}
+      try {
+        socket.unixserver(${JSON.stringify(path)});
+        console.log("listens");
+      } catch (error) {
+        console.log(error.code);
+      }
+      tell("${name} has tried");
+      ["a", "b", "c"].forEach((name) => wait(name + " has tried"));
+      Deno.exit();
+      `,
+      ["--allow-all", "--no-check"],
+    );
+  // One has its proof, and is about to remove the file: then another comes. When the file has gone
+  // aside, a third does.
+  const slow = `
+    const { renameSync } = Deno;
+    Deno.renameSync = (from, to) => {
+      Deno.renameSync = renameSync;
+      tell("a may go");
+      wait("a has tried");
+      renameSync(from, to);
+      tell("c may go");
+      wait("c has tried");
+    };`;
+  const outcomes = await Promise.all([
+    program("a", 'wait("a may go");'),
+    program("b", slow),
+    program("c", 'wait("c may go");'),
+  ]);
+  assertEquals(outcomes.map(({ stderr }) => stderr), ["", "", ""]);
+  const printed = outcomes.map(({ stdout }) => stdout.trim()).sort();
+  assertEquals(printed, ["EADDRINUSE", "EADDRINUSE", "listens"]);
+  assert(Deno.lstatSync(path).isSocket);
+});
+
 test("unixserver() never removes what is no socket", (folder) => {
   const path = `${folder}/precious`;
   Deno.writeTextFileSync(path, "precious");
