@@ -148,14 +148,15 @@ class UnixAcceptor implements Acceptor {
   }
 
   close(): void {
-    const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
-    if (this.#inode !== null) inodes.delete(this.#inode);
-    this.#listener.close();
+    // First, as long as nobody could find it left behind, and put one of his own there.
     try {
+      const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
       if (isThere) Deno.removeSync(this.#place);
     } catch {
-      // It is not allowed any more, or Deno has done it.
+      // It is not allowed any more.
     }
+    if (this.#inode !== null) inodes.delete(this.#inode);
+    this.#listener.close();
   }
 }
 

@@ -498,6 +498,36 @@ test("unixserver() lets one of three listen when one is slow to remove what was 
   assert(Deno.lstatSync(path).isSocket);
 });
 
+test("unixserver() removes its file before anybody could take it for one that was left", (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/closing.sock`;
+  const source = `
+    import { socket } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    try {
+      socket.unixserver(${JSON.stringify(path)});
+      console.log("listens");
+    } catch (error) {
+      console.log(error.code);
+    }
+    Deno.exit();`;
+  const server = socket.unixserver(path);
+  const { removeSync } = Deno;
+  let other: string | undefined;
+  // Another program wants the place at the very moment.
+  Deno.removeSync = (...args) => {
+    Deno.removeSync = removeSync;
+    const { stdout } = new Deno.Command(Deno.execPath(), { args: ["eval", source] }).outputSync();
+    other = new TextDecoder().decode(stdout).trim();
+    removeSync(...args);
+  };
+  try {
+    socket.close(server);
+  } finally {
+    Deno.removeSync = removeSync;
+  }
+  assertEquals([other, names(folder)], ["EADDRINUSE", []]);
+});
+
 test("unixserver() never removes what is no socket", (folder) => {
   const path = `${folder}/precious`;
   Deno.writeTextFileSync(path, "precious");
