@@ -108,11 +108,12 @@ function split(path: string): [folder: string, name: string] {
 }
 
 /** The files of the listeners of this thread. */
-const inodes: Set<number> = new Set();
+const files: Set<string> = new Set();
 
 /** Whether a listener of this thread listens at a file, whatever its name is now. */
 function isOurs(path: string): boolean {
-  return inodes.has(inodeOf(path) ?? -1);
+  const file = fileAt(path);
+  return file !== undefined && files.has(file);
 }
 
 class UnixAcceptor implements Acceptor {
@@ -124,14 +125,14 @@ class UnixAcceptor implements Acceptor {
   readonly #path: string;
   readonly #place: string;
   /** Tells our file from one that took its place. */
-  readonly #inode: number | null;
+  readonly #file: string | undefined;
 
   constructor(listener: Deno.Listener, path: string) {
     this.#listener = listener as Deno.UnixListener;
     this.#path = path;
     this.#place = absolute(path);
-    this.#inode = inodeOf(path);
-    if (this.#inode !== null) inodes.add(this.#inode);
+    this.#file = fileAt(path);
+    if (this.#file !== undefined) files.add(this.#file);
   }
 
   async accept(): Promise<Opened> {
@@ -150,20 +151,22 @@ class UnixAcceptor implements Acceptor {
   close(): void {
     // First, as long as nobody could find it left behind, and put one of his own there.
     try {
-      const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
+      const isThere = this.#file !== undefined && fileAt(this.#place) === this.#file;
       if (isThere) Deno.removeSync(this.#place);
     } catch {
       // It is not allowed any more.
     }
-    if (this.#inode !== null) inodes.delete(this.#inode);
+    if (this.#file !== undefined) files.delete(this.#file);
     this.#listener.close();
   }
 }
 
-function inodeOf(path: string): number | null {
+/** What tells the file at a path from every other, whatever its name; `undefined` if there is none. */
+function fileAt(path: string): string | undefined {
   try {
-    return Deno.lstatSync(path).ino;
+    const { dev, ino } = Deno.lstatSync(path);
+    return ino === null ? undefined : `${dev}:${ino}`; // each device counts for itself
   } catch {
-    return null; // gone already
+    return undefined; // gone already
   }
 }

@@ -528,6 +528,31 @@ test("unixserver() removes its file before anybody could take it for one that wa
   assertEquals([other, names(folder)], ["EADDRINUSE", []]);
 });
 
+test("unixserver() replaces what has the number of one's own file, on another device", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/stale.sock`;
+  await leaveStale(path);
+  using own = {
+    id: socket.unixserver(`${folder}/own.sock`),
+    [Symbol.dispose]: () => socket.close(own.id),
+  };
+  const { lstatSync } = Deno;
+  const { dev, ino } = lstatSync(`${folder}/own.sock`);
+  // As where either is in a file system of its own, which counts from the start.
+  Deno.lstatSync = (at) => {
+    const file = lstatSync(at);
+    return `${at}`.endsWith("stale.sock") || `${at}`.endsWith("/stale")
+      ? { ...file, dev: dev + 1, ino }
+      : file;
+  };
+  try {
+    socket.close(socket.unixserver(path));
+  } finally {
+    Deno.lstatSync = lstatSync;
+  }
+  assertEquals(names(folder), ["own.sock"]);
+});
+
 test("unixserver() never removes what is no socket", (folder) => {
   const path = `${folder}/precious`;
   Deno.writeTextFileSync(path, "precious");
