@@ -48,10 +48,7 @@ async function tcpProxy({ listen, target, ...options }: Options): Promise<void> 
       ? tls.tcpconnect(...target, sni, { ca, timeout })
       : socket.tcpconnect(...target, { timeout });
 
-  // As a list, the certificate is served by Node's TLS, which is rid of silent clients at once
-  const server = pair === undefined
-    ? socket.tcpserver(...listen)
-    : tls.tcpserver(...listen, { certs: [pair] });
+  const server = pair === undefined ? socket.tcpserver(...listen) : tls.tcpserver(...listen, pair);
   console.log(
     `Proxy to ${formatAddress(target)} running on ${formatAddress(socket.getlocal(server))}`,
   );

@@ -3,7 +3,8 @@ import { lastErrno, textOf } from "./core/codes.ts";
 
 /**
  * The number of the last failure of any socket call, as in C: set by failures, never reset by
- * success.
+ * success. A close is the failure of the tasks that it faults; one that only ends a loop or serving
+ * is none.
  *
  * @returns The Linux number of the last `SocketError`'s code; 0 at the start.
  *

@@ -139,9 +139,7 @@ function describe(handle: Handle): SocketRecord {
   const age = since(handle.created);
   if (handle instanceof Stream) return Object.freeze(describeStream(handle, age));
   if (handle instanceof Listener) return Object.freeze(describeListener(handle, age));
-  const { id, local, attempt } = handle as Unbound;
-  const pending = attempt === undefined ? [] : [attempt.task.id];
-  return Object.freeze({ id, kind: "unbound", local, pending, age });
+  return Object.freeze(describeUnbound(handle as Unbound, age));
 }
 
 function describeStream(stream: Stream, age: number): StreamRecord {
@@ -178,6 +176,11 @@ function describeListener(listener: Listener, age: number): ListenerRecord {
     pending: [...listener.pending()],
     age,
   };
+}
+
+function describeUnbound({ id, local, attempt }: Unbound, age: number): UnboundRecord {
+  const pending = attempt === undefined ? [] : [attempt.task.id];
+  return { id, kind: "unbound", local: local && [...local], pending, age };
 }
 
 /**

@@ -35,8 +35,8 @@ import { Unbound } from "./core/unbound.ts";
  * @param value 0 turns it off, anything else on. Default: 1.
  * @throws {TypeError} If an argument is not a number.
  * @throws {RangeError} If an argument is not an integer.
- * @throws {SocketError} `ENOPROTOOPT` for what cannot be set; `EINVAL` for what it is too late for;
- * `EBADF` if the socket is closed or unknown.
+ * @throws {SocketError} `ENOPROTOOPT` for what cannot be set; `EINVAL` for what it is too late for,
+ * on some systems also once the peer is gone; `EBADF` if the socket is closed or unknown.
  *
  * @example Probe an idle connection
  * ```ts
@@ -134,14 +134,18 @@ function setCreated(socket: Unbound, name: Name, on: boolean): SocketError | und
   socket[name] = on;
 }
 
-function setConnected(stream: Stream, name: Name, on: boolean): SocketError | undefined {
+function setConnected(stream: Stream, name: Name, on: boolean): Error | undefined {
   const { transport } = stream;
   if ((name !== "noDelay" && name !== "keepAlive") || !isPlainTcp(stream)) {
     const text = `Deno cannot set this on the connection: ${possible(stream)}`;
     return stream.fail("ENOPROTOOPT", "setsockopt", text);
   }
-  if (name === "noDelay") (transport as Deno.TcpConn).setNoDelay(on);
-  else (transport as Deno.TcpConn).setKeepAlive(on);
+  try {
+    if (name === "noDelay") (transport as Deno.TcpConn).setNoDelay(on);
+    else (transport as Deno.TcpConn).setKeepAlive(on);
+  } catch (cause) {
+    return stream.translate(cause, "setsockopt");
+  }
   stream[name] = on;
 }
 

@@ -66,8 +66,12 @@ export class Channel<T> implements AsyncIterable<T> {
    * Use {@linkcode channel}.
    *
    * @param capacity How many values fit; up to 0 means unbounded.
+   * @throws {TypeError} If `capacity` is not a number.
+   * @throws {RangeError} If `capacity` is not an integer.
    */
   constructor(capacity: number) {
+    if (typeof capacity !== "number") throw wrongType("capacity", "an integer", capacity);
+    if (!Number.isInteger(capacity)) throw wrongRange("capacity", "an integer", capacity);
     this.capacity = Math.max(0, capacity);
   }
 
@@ -126,7 +130,17 @@ export class Channel<T> implements AsyncIterable<T> {
    * @throws {TypeError} If an option has the wrong type or name.
    */
   recv(options?: ChannelWaitOptions): Promise<T | null> {
-    return this.#receive(null, options);
+    const signal = checkedSignal(options);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const [taken, value] = this.tryRecv();
+    if (taken) return Promise.resolve(value);
+    if (this.#closed) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      const take = (value: unknown) => resolve(value === CLOSED ? null : value as T);
+      const taker = new Recv(take, reject, signal);
+      this.#takers.push(taker);
+      taker.bound?.arm();
+    });
   }
 
   /**
@@ -160,16 +174,13 @@ export class Channel<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Receives until the channel is closed and drained. Leaving the loop early closes nothing.
+   * Receives until the channel is closed and drained. Leaving the loop early closes nothing, and
+   * takes nothing: a pending `next` is done.
    *
    * @returns An iterator over the values that are received.
    */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    for (;;) {
-      const value = await this.#receive<typeof CLOSED>(CLOSED);
-      if (value === CLOSED) return;
-      yield value;
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+    return new Values(this, this.#takers);
   }
 
   /** Whether a receive needs no waiting. */
@@ -179,21 +190,6 @@ export class Channel<T> implements AsyncIterable<T> {
 
   get #full(): boolean {
     return this.capacity > 0 && this.#values.size >= this.capacity;
-  }
-
-  /** Receives a value, or `end` once the channel is closed and drained. */
-  #receive<E>(end: E, options?: ChannelWaitOptions): Promise<T | E> {
-    const signal = checkedSignal(options);
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const [taken, value] = this.tryRecv();
-    if (taken) return Promise.resolve(value);
-    if (this.#closed) return Promise.resolve(end);
-    return new Promise((resolve, reject) => {
-      const take = (value: unknown) => resolve(value === CLOSED ? end : value as T);
-      const taker = new Recv(take, reject, signal);
-      this.#takers.push(taker);
-      taker.bound?.arm();
-    });
   }
 }
 
@@ -221,8 +217,6 @@ export class Channel<T> implements AsyncIterable<T> {
  * ```
  */
 export function channel<T>(capacity: number = 0): Channel<T> {
-  if (typeof capacity !== "number") throw wrongType("capacity", "an integer", capacity);
-  if (!Number.isInteger(capacity)) throw wrongRange("capacity", "an integer", capacity);
   return new Channel(capacity);
 }
 
@@ -233,6 +227,54 @@ function checkedSignal(options: ChannelWaitOptions | undefined): AbortSignal | u
   const { signal } = options;
   if (signal !== undefined) checkSignal("signal", signal);
   return signal;
+}
+
+/** The loop over a channel, by hand: an async generator cannot give up a pending `next`. */
+class Values<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #channel: Channel<T>;
+  readonly #takers: Queue<Taker>;
+  /** Every `next` that is pending. */
+  readonly #pending: Set<Recv> = new Set();
+  #done = false;
+
+  constructor(channel: Channel<T>, takers: Queue<Taker>) {
+    this.#channel = channel;
+    this.#takers = takers;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#done) return Promise.resolve(resultOf(CLOSED));
+    const [taken, value] = this.#channel.tryRecv();
+    if (taken) return Promise.resolve(resultOf(value));
+    if (this.#channel.closed()) return Promise.resolve(resultOf(CLOSED));
+    return new Promise((resolve, reject) => {
+      const take = (value: unknown) => {
+        this.#pending.delete(taker);
+        resolve(resultOf(value));
+      };
+      const taker = new Recv(take, reject, undefined);
+      this.#pending.add(taker);
+      this.#takers.push(taker);
+    });
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#done = true;
+    for (const taker of this.#pending) {
+      taker.queue!.remove(taker);
+      taker.receive(CLOSED);
+    }
+    return Promise.resolve(resultOf(CLOSED));
+  }
+}
+
+/** What a `next` gives for what was received. */
+function resultOf<T>(value: unknown): IteratorResult<T, undefined> {
+  return value === CLOSED ? { done: true, value: undefined } : { done: false, value: value as T };
 }
 
 class Recv implements Taker {

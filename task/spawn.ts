@@ -19,7 +19,7 @@ import { Task } from "./core/record.ts";
  * @typeParam A The function's parameters.
  * @typeParam T What the function gives.
  * @param fn The function.
- * @param args Its arguments. Default: none.
+ * @param args Its arguments, as they are at the call. Default: none.
  * @returns The task.
  * @throws {TypeError} If `fn` is not a function or `args` not an array.
  *
@@ -49,6 +49,6 @@ export function spawn<A extends unknown[] | [], T>(
   if (arguments.length > 2) refuseOptions("spawn", arguments[2]);
   if (!Array.isArray(args)) throw wrongType("args", "an array", args);
   const task = new Task("spawn", 0, undefined);
-  start(task, fn, args);
+  start(task, fn, [...args] as A); // as they are now: it runs later
   return task.id;
 }

@@ -248,6 +248,10 @@ class Upgrade implements Owner, Upgrading {
       carrier.close();
       return this.#failed(new TlsError("EPROTO", objection));
     }
+    if (stream.reset !== undefined) {
+      carrier.close(); // which would only tell the server's side of an end
+      return this.#failed(stream.reset);
+    }
     this.#bound.arm();
     const { signal } = this.#controller;
     let secured: Secured;

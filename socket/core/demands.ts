@@ -20,7 +20,10 @@ export class Exact extends Demand {
 
   meet(task: Task, receiver: Receiver): void {
     const buffered = receiver.buffer.length;
-    if (buffered >= this.#n) return complete(task, receiver.buffer.take(this.#n), receiver);
+    if (buffered >= this.#n) {
+      const bytes = receiver.buffer.take(this.#n);
+      return complete(task, bytes, this.#n > 0 ? receiver : undefined); // none are no loss
+    }
     receiver.faultEnded(
       task,
       `peer ended the stream too soon, after ${buffered} of ${this.#n} bytes`,

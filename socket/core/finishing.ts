@@ -47,7 +47,9 @@ class Finish implements Owner {
       await Promise.all([awaitTask(this.#stream.sender.shutdown()), this.#drain()]);
       this.#finished();
     } catch (error) {
-      this.#failed(error);
+      // The sending side, which tells first, only knows of a reset that there is no peer.
+      const { reset } = this.#stream;
+      this.#failed(reset === undefined ? error : this.#stream.translate(reset, "finish"));
     }
   }
 

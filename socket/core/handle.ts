@@ -26,17 +26,20 @@ export abstract class Handle implements Owner {
     if (this.closed) return;
     this.closed = true;
     handles.delete(this);
+    this.#watchers?.forEach((closing) => closing());
     this.letGo();
-    this.#watchers?.forEach((closed) => closed());
   }
 
-  /** Has a function called when it is closed. */
-  watch(closed: () => void): void {
-    (this.#watchers ??= new Set()).add(closed);
+  /**
+   * Has a function called when it is closed, before its pending tasks fault: those that are nobody
+   * else's can be cancelled, and are no failure then.
+   */
+  watch(closing: () => void): void {
+    (this.#watchers ??= new Set()).add(closing);
   }
 
-  unwatch(closed: () => void): void {
-    this.#watchers?.delete(closed);
+  unwatch(closing: () => void): void {
+    this.#watchers?.delete(closing);
   }
 
   /** Leaves the table for another handle to take its place. */

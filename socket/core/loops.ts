@@ -43,10 +43,6 @@ abstract class Results<T> implements AsyncIterableIterator<T, undefined> {
 
   /** Whether this is the end of the stream and no result. */
   protected abstract isEnd(value: T | null): boolean;
-  /** Whether a failure only tells that there will be no more. */
-  protected isOver(): boolean {
-    return false;
-  }
 
   [Symbol.asyncIterator](): this {
     return this;
@@ -68,10 +64,19 @@ abstract class Results<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   return(): Promise<Result<T>> {
-    this.#done = true;
-    this.#leave();
+    this.end();
     return Promise.resolve(done());
   }
+
+  /** There are no more results; what is pending is done. */
+  protected end(): void {
+    this.#done = true;
+    this.#leave();
+    this.ended();
+  }
+
+  /** The last result was given. */
+  protected ended(): void {}
 
   /** What one `next` gives. */
   resultOf(step: Step<T>, task: Task): Result<T> | Promise<never> {
@@ -81,9 +86,10 @@ abstract class Results<T> implements AsyncIterableIterator<T, undefined> {
     }
     if (this.#done) return done();
     this.#done = true;
+    this.ended();
     // Not now: the socket is in the midst of settling.
     if (this.#steps.size > 0) queueMicrotask(() => this.#leave());
-    return task.state === COMPLETED || this.isOver() ? done() : rejectionOf(task);
+    return task.state === COMPLETED ? done() : rejectionOf(task);
   }
 
   /** Cancels what is pending. */
@@ -110,19 +116,23 @@ class Step<T> implements Waiter {
   }
 }
 
-/** The loop over what a listener gives. */
+/** The loop over what a listener gives. It ends when that is closed, which is no failure. */
 export class Connections extends Results<SocketId> {
   readonly #find: () => Listener | undefined;
   #listener: Listener | undefined;
+  readonly #onClose = () => this.end();
 
-  /** @param find Gives the listener, while there is one. */
+  /** @param find Gives the listener, if there is one: what listens later is one as well. */
   constructor(find: () => Listener | undefined, begin: () => TaskId<SocketId>) {
     super(begin);
     this.#find = find;
+    this.#listener = find();
   }
 
   override next(): Promise<Result<SocketId>> {
     this.#listener ??= this.#find();
+    if (this.#listener?.closed) this.end();
+    else this.#listener?.watch(this.#onClose);
     return super.next();
   }
 
@@ -130,9 +140,8 @@ export class Connections extends Results<SocketId> {
     return false;
   }
 
-  /** A listener ends when it is closed; what never was one is a failure. */
-  protected override isOver(): boolean {
-    return this.#listener?.closed ?? false;
+  protected override ended(): void {
+    this.#listener?.unwatch(this.#onClose);
   }
 }
 

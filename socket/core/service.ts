@@ -19,6 +19,7 @@
 import {
   CancelledError,
   complete,
+  find,
   forgetTask,
   type Owner,
   reportFault,
@@ -35,6 +36,7 @@ import { sleep } from "../../task/clock.ts";
 import { SocketError } from "./error.ts";
 import { finishStream } from "./finishing.ts";
 import { handles } from "./handle.ts";
+import { handOver } from "./handover.ts";
 import type { Listener } from "./listener.ts";
 import { Stream } from "./stream.ts";
 
@@ -72,6 +74,12 @@ export class Service implements Owner {
   /** Aborts when there will be no more connections. */
   readonly #stopped = new AbortController();
   readonly #onClose = () => this.#stop();
+  /** Begins to handle a connection, as it comes: `task.wait` waits for it from then on. */
+  readonly #handle = (id: SocketId): void => {
+    const handling = new Handling(this, id, this.#grace);
+    this.#handlings.add(handling);
+    start(handling.task, () => handling.run(this.#handler), []);
+  };
 
   constructor(listener: Listener, handler: Handler, served: Served) {
     const { maxConnections, grace, onError } = served;
@@ -95,11 +103,11 @@ export class Service implements Owner {
     complete(this.task, undefined);
   }
 
-  /** Accepts a connection and begins to handle it. */
+  /** Accepts a connection, which is handled. */
   async #acceptOne(): Promise<void> {
     this.#accepting = this.#listener.accept();
     try {
-      this.#handle(await awaitTask(this.#accepting));
+      await handOver(find(this.#accepting)!, this.#handle);
     } catch (error) {
       if (this.#stopped.signal.aborted || error instanceof CancelledError) return;
       if (!(error instanceof SocketError && SHORTAGES.has(error.code))) {
@@ -109,13 +117,6 @@ export class Service implements Owner {
     } finally {
       this.#accepting = undefined;
     }
-  }
-
-  #handle(id: SocketId): void {
-    const handling = new Handling(this, id, this.#grace);
-    this.#handlings.add(handling);
-    if (this.#stopped.signal.aborted) handling.warn(); // it came at the last moment
-    start(handling.task, () => handling.run(this.#handler), []);
   }
 
   /** Lets the handlers end, and leaves alone those that do not. */

@@ -9,13 +9,11 @@
  *
  * A refusal is a proof on Linux only: elsewhere a listener with a full backlog refuses, too.
  *
- * Several programs may find the same file at once. They take turns: whoever holds the lock of the
- * folder proves, removes and listens, and the next finds a listener. A file system that knows no
- * such lock may be another machine's, too, where a refusal proves nothing.
- *
- * Between the proof and the removal somebody who knows of no turns may listen there already. So the
- * file is moved aside, which only one can do, and looked at again: a file that is not the one that
- * was tried is put back.
+ * Between the proof and the removal another program may have found the same and listen there
+ * already. Those that do as it is done here take turns, by a lock on the folder, which goes with
+ * whoever has it, and look again before they remove anything. Others do not know of that: so the
+ * file is moved aside, which only one can do, and looked at once more, and if it is not the one that
+ * was tried it is put back. For that moment nobody finds it, and somebody may take its place.
  */
 
 /** The worker's answers; 0 is none yet. */
@@ -34,40 +32,13 @@ const SOURCE = `onmessage = async ({ data: [path, answer] }) => {
 };`;
 /** The system answers at once; a machine may be too busy to ask it, in milliseconds. */
 const PATIENCE = 5000;
-/** From one look at a lock that somebody has to the next, in milliseconds. */
-const PAUSE = 5;
 
-/**
- * Listens at a path in place of whoever left its file behind; `undefined` if it is not certain that
- * nobody listens there.
- */
-export function listenInPlace<T>(path: string, listen: () => T): T | undefined {
-  const turn = Deno.build.os === "linux" ? takeTurn(folderOf(path)) : undefined;
-  try {
-    return turn !== undefined && removeStale(path) ? listen() : undefined;
-  } finally {
-    turn?.close(); // which unlocks it
-  }
-}
-
-/** The folder, locked until it is closed; `undefined` if that cannot be had. */
-function takeTurn(path: string): Deno.FsFile | undefined {
-  let folder: Deno.FsFile | undefined;
-  try {
-    folder = Deno.openSync(path);
-    const never = new Int32Array(new SharedArrayBuffer(4));
-    for (const end = Date.now() + PATIENCE; Date.now() < end; Atomics.wait(never, 0, 0, PAUSE)) {
-      if (folder.tryLockSync(true)) return folder;
-    }
-  } catch {
-    // Not allowed, or not on this file system.
-  }
-  folder?.close();
-  return undefined;
-}
+/** How long others may be at it in the same folder, in milliseconds: each is for one or two. */
+const TURN = 1000;
 
 /** Removes a socket's file if it is certain that nobody listens there; tells whether it did. */
-function removeStale(path: string): boolean {
+export function removeStale(path: string): boolean {
+  if (Deno.build.os !== "linux") return false;
   try {
     const file = Deno.lstatSync(path);
     return file.isSocket === true && isRefused(path) && remove(path, file);
@@ -93,7 +64,10 @@ function isRefused(path: string): boolean {
 
 /** Removes a file if it is still the one that was looked at. */
 function remove(path: string, before: Deno.FileInfo): boolean {
-  const aside = Deno.makeTempDirSync({ dir: folderOf(path), prefix: ".taskio_" });
+  const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
+  using lock = Deno.openSync(folder);
+  if (!hasTurn(lock) || !isSame(Deno.lstatSync(path), before)) return false;
+  const aside = Deno.makeTempDirSync({ dir: folder, prefix: ".taskio_" });
   const moved = `${aside}/stale`;
   try {
     Deno.renameSync(path, moved);
@@ -101,16 +75,25 @@ function remove(path: string, before: Deno.FileInfo): boolean {
     Deno.removeSync(aside);
     throw error;
   }
-  const file = Deno.lstatSync(moved);
-  // A number alone may have been given to a new file.
-  const isSame = file.ino === before.ino && file.mtime?.getTime() === before.mtime?.getTime();
+  const removed = isSame(Deno.lstatSync(moved), before);
   // Should that fail, it stays aside: it is somebody's.
-  if (!isSame) Deno.linkSync(moved, path);
+  if (!removed) Deno.linkSync(moved, path);
   Deno.removeSync(aside, { recursive: true });
-  return isSame;
+  return removed;
 }
 
-/** Where a path's file is. */
-export function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/") + 1) || ".";
+/** Whether a file is the one that was looked at: a number alone may have been given to a new one. */
+function isSame(file: Deno.FileInfo, before: Deno.FileInfo): boolean {
+  return file.ino === before.ino && file.mtime?.getTime() === before.mtime?.getTime();
+}
+
+/** Waits until nobody else is at it; `false` if somebody is for too long. Closing the folder ends it. */
+function hasTurn(folder: Deno.FsFile): boolean {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const end = performance.now() + TURN;
+  while (!folder.tryLockSync(true)) {
+    if (performance.now() > end) return false;
+    Atomics.wait(pause, 0, 0, 2);
+  }
+  return true;
 }

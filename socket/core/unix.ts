@@ -4,7 +4,7 @@ import type { Acceptor, Opened } from "./transport.ts";
 import { CodedError, translate } from "./failure.ts";
 import type { Address } from "./types.ts";
 import { lookUp } from "./codes.ts";
-import { folderOf, listenInPlace } from "./stale.ts";
+import { removeStale } from "./stale.ts";
 
 /** The system's part of connecting. It succeeds or fails without waiting, so it takes no signal. */
 export async function openUnix(path: string): Promise<Opened> {
@@ -23,22 +23,18 @@ export function listenAtPath(
 ): { acceptor: Acceptor; local: Address } {
   const local: Address = [path, 0];
   const listen = () => ({ acceptor: new UnixAcceptor(listenByDetour(path, backlog), path), local });
-  try {
-    return listenOrReplace(path, listen);
-  } catch (cause) {
-    throw translate(diagnose(cause, path) ?? cause, "listen", { local });
-  }
-}
-
-/** Listens, be there a file that a killed program has left. */
-function listenOrReplace<T>(path: string, listen: () => T): T {
+  const fail = (cause: unknown) => translate(diagnose(cause, path) ?? cause, "listen", { local });
   try {
     return listen();
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse) || isOurs(path)) throw cause;
-    const listening = listenInPlace(path, listen);
-    if (listening === undefined) throw cause;
-    return listening;
+    if (!(cause instanceof Deno.errors.AddrInUse) || isOurs(path) || !removeStale(path)) {
+      throw fail(cause);
+    }
+  }
+  try {
+    return listen();
+  } catch (cause) {
+    throw fail(cause);
   }
 }
 
@@ -47,12 +43,25 @@ function diagnose(cause: unknown, path: string): CodedError | undefined {
   const code = (cause as { code?: string }).code;
   const hint = (code: string, text: string) =>
     new CodedError(code, `${lookUp(code).text}, ${text}`, { cause });
-  if (code === "EADDRINUSE") return hint(code, "remove the file if nobody listens there");
+  if (code === "EADDRINUSE") {
+    return isForeign(path)
+      ? hint(code, "something else than a socket is there")
+      : hint(code, "remove the file if nobody listens there");
+  }
   if (code !== "EINVAL") return undefined;
   if (path.includes("\0")) return hint(code, "a path has no NUL in it");
   const { length } = new TextEncoder().encode(path);
   if (length <= LONGEST) return undefined;
   return hint("ENAMETOOLONG", `the path has ${length} bytes and ${LONGEST} is the most`);
+}
+
+/** Whether something is at a path, and certainly no socket, which nobody should be told to remove. */
+function isForeign(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === false;
+  } catch {
+    return false; // not allowed to look
+  }
 }
 
 /** The longest path that the system takes, in bytes. */
@@ -76,8 +85,7 @@ function absolute(path: string): string {
 function listenByDetour(path: string, backlog: number): Deno.Listener {
   const listen = (path: string) =>
     Deno.listen({ transport: "unix", path, tcpBacklog: backlog } as never);
-  const folder = folderOf(path);
-  const name = path.slice(path.lastIndexOf("/") + 1);
+  const [folder, name] = split(path);
   let detour: string;
   try {
     detour = Deno.makeTempDirSync({ dir: folder, prefix: ".taskio_" });
@@ -94,12 +102,18 @@ function listenByDetour(path: string, backlog: number): Deno.Listener {
   }
 }
 
+function split(path: string): [folder: string, name: string] {
+  const at = path.lastIndexOf("/") + 1;
+  return [at === 0 ? "." : path.slice(0, at), path.slice(at)];
+}
+
 /** The files of the listeners of this thread. */
-const inodes: Set<number> = new Set();
+const files: Set<string> = new Set();
 
 /** Whether a listener of this thread listens at a file, whatever its name is now. */
 function isOurs(path: string): boolean {
-  return inodes.has(inodeOf(path) ?? -1);
+  const file = fileAt(path);
+  return file !== undefined && files.has(file);
 }
 
 class UnixAcceptor implements Acceptor {
@@ -111,14 +125,14 @@ class UnixAcceptor implements Acceptor {
   readonly #path: string;
   readonly #place: string;
   /** Tells our file from one that took its place. */
-  readonly #inode: number | null;
+  readonly #file: string | undefined;
 
   constructor(listener: Deno.Listener, path: string) {
     this.#listener = listener as Deno.UnixListener;
     this.#path = path;
     this.#place = absolute(path);
-    this.#inode = inodeOf(path);
-    if (this.#inode !== null) inodes.add(this.#inode);
+    this.#file = fileAt(path);
+    if (this.#file !== undefined) files.add(this.#file);
   }
 
   async accept(): Promise<Opened> {
@@ -135,21 +149,24 @@ class UnixAcceptor implements Acceptor {
   }
 
   close(): void {
-    const isThere = this.#inode !== null && inodeOf(this.#place) === this.#inode;
-    if (this.#inode !== null) inodes.delete(this.#inode);
+    // First, as long as nobody could find it left behind, and put one of his own there.
     try {
-      if (isThere) Deno.removeSync(this.#place); // first: nobody takes the place of who listens
+      const isThere = this.#file !== undefined && fileAt(this.#place) === this.#file;
+      if (isThere) Deno.removeSync(this.#place);
     } catch {
-      // It is not allowed any more, or somebody has done it.
+      // It is not allowed any more.
     }
+    if (this.#file !== undefined) files.delete(this.#file);
     this.#listener.close();
   }
 }
 
-function inodeOf(path: string): number | null {
+/** What tells the file at a path from every other, whatever its name; `undefined` if there is none. */
+function fileAt(path: string): string | undefined {
   try {
-    return Deno.lstatSync(path).ino;
+    const { dev, ino } = Deno.lstatSync(path);
+    return ino === null ? undefined : `${dev}:${ino}`; // each device counts for itself
   } catch {
-    return null; // gone already
+    return undefined; // gone already
   }
 }

@@ -87,11 +87,20 @@ const isAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborte
 /** An options bag: an object whose keys are all known, so that none is silently dropped. */
 export function checkOptions(value: unknown, known: readonly string[]): void {
   if (typeof value !== "object" || value === null) throw wrongType("options", "an object", value);
+  if (isNoBag(value)) {
+    throw wrongType("options", `an object, such as { ${known.join(", ")} }`, value);
+  }
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
       throw new TypeError(`Unknown option "${key}": expected one of ${known.join(", ")}`);
     }
   }
+}
+
+/** What somebody gives who means what is in it, or will be: it would pass for a bag without options. */
+function isNoBag(value: object): boolean {
+  return value instanceof AbortSignal || value instanceof Promise || value instanceof Map ||
+    Array.isArray(value);
 }
 
 /**

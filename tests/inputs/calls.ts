@@ -207,7 +207,7 @@ const ofTasks: Call[] = [
   call("wait", waiting),
   call("cancel", runningId, of("reason", () => "reason", { anything: true })),
   call("forget", runningId),
-  call("spawn", fn, of("args", () => [1], { called: true })),
+  call("spawn", fn, of("args", () => [1], { read: true, called: true })),
   call("sleep", ms, aborting),
   call("timer", ms, fn),
   call("interval", ms, fn),

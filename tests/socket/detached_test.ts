@@ -179,3 +179,16 @@ for (const cancelled of [false, true]) {
     await task.await(receiving);
   });
 }
+
+test("send() goes on behind any number of sends with nothing to send", async ({ client, peer }) => {
+  const begun = socket.send(client, HUGE);
+  for (let i = 0; i < 5000; i++) {
+    const data = new Uint8Array(600);
+    for (const each of ["", "", data]) task.forget(socket.send(client, each));
+    detach(data);
+  }
+  const last = socket.send(client, "last");
+  const received = await receive(peer, HUGE.length + 4);
+  assertEquals(textOf(received.subarray(-4)), "last");
+  assertEquals([await task.await(begun), await task.await(last)], [HUGE.length, 4]);
+});

@@ -197,6 +197,37 @@ test("a loop ends the one next that is pending beside one that fails", async () 
   assertEquals((await last).done, true);
 });
 
+test("connections() ends when the listener was closed before the first next", async () => {
+  const server = socket.tcpserver("127.0.0.1", 0);
+  const loop = socket.connections(server);
+  socket.close(server);
+  assertEquals([await loop.next(), await loop.next()].map(({ done }) => done), [true, true]);
+});
+
+test("connections() begins on a socket that listens after the call", async () => {
+  const server = socket.create(socket.AF_INET, socket.SOCK_STREAM);
+  const loop = socket.connections(server);
+  socket.bind(server, "127.0.0.1");
+  socket.listen(server);
+  const client = await socket.tcpconnect(...socket.getlocal(server));
+  const { value } = await loop.next();
+  assertEquals(socket.getpeer(value!), socket.getlocal(client));
+  const last = loop.next();
+  [client, value!, server].forEach(socket.close);
+  assertEquals((await last).done, true);
+});
+
+test("errno() is left alone when the close of its listener ends a loop or serving", async () => {
+  assertThrows(() => socket.getpeer(0), socket.SocketError);
+  const loops = [socket.tcpserver("127.0.0.1", 0), socket.tcpserver("127.0.0.1", 0)];
+  const last = socket.connections(loops[0]).next();
+  const serving = socket.serve(loops[1], () => {});
+  await turn();
+  loops.forEach(socket.close);
+  assertEquals([(await last).done, await task.await(serving)], [true, undefined]);
+  assertEquals(socket.errno(), 9);
+});
+
 Deno.test("a loop keeps nothing of what it has given", async () => {
   const { code, stdout, stderr } = await runProgram(
     `

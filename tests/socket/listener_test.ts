@@ -262,7 +262,7 @@ test("accept() knows the number of an error that Deno has no name for", async ()
   const accepting = socket.accept(server);
   await socket.tcpconnect(...socket.getlocal(server));
   assertEquals(socket.isopen(await task.await(accepting)), true);
-  using _all = failAccepts(new Error("Quota exceeded (os error 122)"), 1);
+  using _all = failAccepts(new Error("No medium found (os error 123)"), 1);
   assertEquals(await codeOf(socket.accept(server)), "EUNKNOWN");
 });
 

@@ -161,6 +161,25 @@ test("setsockopt() sets the option of the system's socket", async () => {
   assertEquals([noDelay.calls.length, keepAlive.calls], [2, [[true], [false]]]);
 });
 
+test("setsockopt() throws a SocketError, and changes nothing, when the system refuses", async () => {
+  const { tcp } = await connectionPrototypes();
+  const { client } = await tcpPair();
+  const { setNoDelay } = tcp as Deno.TcpConn;
+  Object.assign(tcp, {
+    setNoDelay() { // as where a connection that the peer has reset takes no options
+      throw new TypeError("Invalid argument (os error 22)");
+    },
+  });
+  try {
+    const set = () => socket.setsockopt(client, IPPROTO_TCP, TCP_NODELAY, 0);
+    const { op, socket: id, remote } = assertThrows(set, socket.SocketError);
+    assertEquals([op, id, remote], ["setsockopt", client, socket.getpeer(client)]);
+  } finally {
+    Object.assign(tcp, { setNoDelay });
+  }
+  assertEquals(socket.getsockopt(client, IPPROTO_TCP, TCP_NODELAY), 1);
+});
+
 test("setsockopt() of a socket that is connecting is for its connection", async () => {
   const server = socket.tcpserver("127.0.0.1", 0);
   const [hostname, port] = socket.getlocal(server);

@@ -878,6 +878,23 @@ for (const [how, end] of Object.entries(endings)) {
   });
 }
 
+test("serve() has wait() wait for a handler that is about to begin when it is cancelled", async (server) => {
+  const client = await dial(server);
+  while (!socket.hasconnection(server)) await turn();
+  const log: string[] = [];
+  const serving = socket.serve(server, async (_, { signal }) => {
+    log.push(`begins, ${signal.aborted}`);
+    await turn();
+    log.push("ends");
+  });
+  task.cancel(serving);
+  assertEquals(log, []);
+  await task.wait();
+  assertEquals(log, ["begins, true", "ends"]);
+  task.forget(serving);
+  socket.close(client);
+});
+
 test("serve() aborts the signal of a handler that begins after serving was cancelled", async (server) => {
   const client = await dial(server);
   await until(() => socket.hasconnection(server));

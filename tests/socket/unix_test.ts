@@ -241,6 +241,14 @@ test("unixserver() throws EADDRINUSE when somebody listens there", async (folder
   await assertTalk(server, path);
 });
 
+test("unixserver() advises nobody to remove what is no socket", async (folder) => {
+  await Deno.writeTextFile(`${folder}/letter`, "dear");
+  for (const path of [folder, `${folder}/letter`]) {
+    const { message } = assertThrows(() => socket.unixserver(path), socket.SocketError);
+    assert(message.includes("address already in use, something else than a socket is"), message);
+  }
+});
+
 test("unixserver() throws EADDRINUSE when one listens there under another name", async (folder) => {
   Deno.mkdirSync(`${folder}/real`);
   Deno.symlinkSync(`${folder}/real`, `${folder}/link`);
@@ -412,30 +420,6 @@ test("unixserver() puts back who listens there by now", async (folder) => {
   other!.close();
 });
 
-test("unixserver() has programs take turns when they want the same path", async (folder) => {
-  if (Deno.build.os !== "linux") return;
-  const path = `${folder}/turns.sock`;
-  await leaveStale(path);
-  const { renameSync } = Deno;
-  const mayReplace = () => {
-    using locked = Deno.openSync(folder);
-    return locked.tryLockSync(true);
-  };
-  const others: boolean[] = [];
-  Deno.renameSync = (from, to) => {
-    renameSync(from, to);
-    others.push(mayReplace());
-  };
-  try {
-    const server = socket.unixserver(path);
-    assertEquals(others, [false]);
-    assertEquals(mayReplace(), true);
-    socket.close(server);
-  } finally {
-    Deno.renameSync = renameSync;
-  }
-});
-
 test("unixserver() waits for its turn, and looks again then", async (folder) => {
   if (Deno.build.os !== "linux") return;
   const path = `${folder}/turn.sock`;
@@ -485,6 +469,116 @@ test("unixserver() replaces what was left for one of three that want it", async 
   const outcomes = await Promise.all([run(), run(), run()]);
   const printed = outcomes.map(({ stdout }) => stdout.trim()).sort();
   assertEquals(printed, ["EADDRINUSE", "EADDRINUSE", "listens"]);
+});
+
+test("unixserver() lets one of three listen when one is slow to remove what was left", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/race.sock`;
+  await leaveStale(path);
+  const program = (name: string, before: string) =>
+    runProgram(
+      `
+      const place = (name: string) => ${JSON.stringify(folder)} + "/" + name;
+      const tell = (name: string) => Deno.writeTextFileSync(place(name), "");
+      const pause = new Int32Array(new SharedArrayBuffer(4));
+      function wait(name: string): void {
+        for (let i = 0; i < 2000; i++) {
+          try {
+            return void Deno.lstatSync(place(name));
+          } catch {
+            Atomics.wait(pause, 0, 0, 10);
+          }
+        }
+      }
+      ${before}
+      try {
+        socket.unixserver(${JSON.stringify(path)});
+        console.log("listens");
+      } catch (error) {
+        console.log(error.code);
+      }
+      tell("${name} has tried");
+      ["a", "b", "c"].forEach((name) => wait(name + " has tried"));
+      Deno.exit();
+      `,
+      ["--allow-all", "--no-check"],
+    );
+  // One has its proof, and is about to remove the file: then another comes. When the file has gone
+  // aside, a third does.
+  const slow = `
+    const { renameSync } = Deno;
+    Deno.renameSync = (from, to) => {
+      Deno.renameSync = renameSync;
+      tell("a may go");
+      wait("a has tried");
+      renameSync(from, to);
+      tell("c may go");
+      wait("c has tried");
+    };`;
+  const outcomes = await Promise.all([
+    program("a", 'wait("a may go");'),
+    program("b", slow),
+    program("c", 'wait("c may go");'),
+  ]);
+  assertEquals(outcomes.map(({ stderr }) => stderr), ["", "", ""]);
+  const printed = outcomes.map(({ stdout }) => stdout.trim()).sort();
+  assertEquals(printed, ["EADDRINUSE", "EADDRINUSE", "listens"]);
+  assert(Deno.lstatSync(path).isSocket);
+});
+
+test("unixserver() removes its file before anybody could take it for one that was left", (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/closing.sock`;
+  const source = `
+    import { socket } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    try {
+      socket.unixserver(${JSON.stringify(path)});
+      console.log("listens");
+    } catch (error) {
+      console.log(error.code);
+    }
+    Deno.exit();`;
+  const server = socket.unixserver(path);
+  const { removeSync } = Deno;
+  let other: string | undefined;
+  // Another program wants the place at the very moment.
+  Deno.removeSync = (...args) => {
+    Deno.removeSync = removeSync;
+    const { stdout } = new Deno.Command(Deno.execPath(), { args: ["eval", source] }).outputSync();
+    other = new TextDecoder().decode(stdout).trim();
+    removeSync(...args);
+  };
+  try {
+    socket.close(server);
+  } finally {
+    Deno.removeSync = removeSync;
+  }
+  assertEquals([other, names(folder)], ["EADDRINUSE", []]);
+});
+
+test("unixserver() replaces what has the number of one's own file, on another device", async (folder) => {
+  if (Deno.build.os !== "linux") return;
+  const path = `${folder}/stale.sock`;
+  await leaveStale(path);
+  using own = {
+    id: socket.unixserver(`${folder}/own.sock`),
+    [Symbol.dispose]: () => socket.close(own.id),
+  };
+  const { lstatSync } = Deno;
+  const { dev, ino } = lstatSync(`${folder}/own.sock`);
+  // As where either is in a file system of its own, which counts from the start.
+  Deno.lstatSync = (at) => {
+    const file = lstatSync(at);
+    return `${at}`.endsWith("stale.sock") || `${at}`.endsWith("/stale")
+      ? { ...file, dev: dev + 1, ino }
+      : file;
+  };
+  try {
+    socket.close(socket.unixserver(path));
+  } finally {
+    Deno.lstatSync = lstatSync;
+  }
+  assertEquals(names(folder), ["own.sock"]);
 });
 
 test("unixserver() never removes what is no socket", (folder) => {

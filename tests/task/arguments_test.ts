@@ -233,10 +233,12 @@ Deno.test("spawn() refuses arguments that are no array", () => {
   assertEquals(task.list(), []);
 });
 
-Deno.test("channel() refuses a wrong capacity", () => {
-  refuses(task.channel, noNumbers, TypeError, '"capacity" must be an integer');
+Deno.test("channel(), and Channel itself, refuse a wrong capacity", () => {
   const wrong: Wrong[] = [[1.5, "1.5"], [NaN, "NaN"], [Infinity, "Infinity"]];
-  refuses(task.channel, wrong, RangeError, '"capacity" must be an integer');
+  for (const make of [task.channel, (capacity: number) => new task.Channel(capacity)]) {
+    refuses(make, noNumbers, TypeError, '"capacity" must be an integer');
+    refuses(make, wrong, RangeError, '"capacity" must be an integer');
+  }
 });
 
 Deno.test("tryAcquire() refuses a wrong timeout", () => {
@@ -263,4 +265,33 @@ Deno.test("setUnclaimedLimit() refuses a wrong count and keeps the limit", () =>
 Deno.test("setFaultHandler() refuses what is neither a function nor null and keeps the handler", () => {
   const wrong = noFunctions.filter(([value]) => value !== null);
   refuses(task.setFaultHandler, wrong, TypeError, '"report" must be a function');
+});
+
+Deno.test("options are refused that are a signal, a promise, a map or a list", async () => {
+  const lock = task.mutex();
+  const queue = task.completions();
+  const channel = task.channel<number>(1);
+  const id = task.spawn(() => {});
+  const calls: [known: string, call: Call][] = [
+    ["timeout, signal, cancel", (options) => task.await(id, options)],
+    ["timeout, signal", (options) => task.settled([id], options)],
+    ["timeout, signal", (options) => task.select([id], options)],
+    ["timeout, signal", (options) => task.wait(options)],
+    ["timeout, signal", (options) => lock.acquire(options)],
+    ["timeout, signal", (options) => queue.wait(options)],
+    ["signal", (options) => task.sleep(1, options)],
+    ["signal", (options) => channel.send(1, options)],
+    ["signal", (options) => channel.recv(options)],
+  ];
+  const wrong: Wrong[] = [
+    [AbortSignal.abort(), "an instance of AbortSignal"],
+    [Promise.resolve({ timeout: 0 }), "a promise, await it first"],
+    [new Map([["timeout", 0]]), "an instance of Map"],
+    [[], "an instance of Array"],
+  ];
+  for (const [known, call] of calls) {
+    refuses(call, wrong, TypeError, `"options" must be an object, such as { ${known} }`);
+  }
+  assertEquals([lock.locked, channel.size], [false, 0]);
+  await task.await(id);
 });

@@ -286,6 +286,42 @@ Deno.test("Channel stays open and keeps the rest when a for await is left", asyn
   assertEquals(await Array.fromAsync(channel), [3, 4]);
 });
 
+Deno.test("Channel takes nothing when a loop is left while a next is pending", async () => {
+  const channel = task.channel<number>();
+  const loop = channel[Symbol.asyncIterator]();
+  const pending = [loop.next(), loop.next()];
+  const kept = channel.recv();
+  assertEquals(await loop.return!(), { done: true, value: undefined });
+  channel.trySend(1);
+  channel.trySend(2);
+  const done = { done: true, value: undefined } as const;
+  assertEquals(await Promise.all(pending), [done, done]);
+  assertEquals([await loop.next(), await kept, channel.tryRecv()], [done, 1, [true, 2]]);
+});
+
+Deno.test("Channel takes nothing when a stream over it is cancelled while it waits", async () => {
+  const channel = task.channel<number>();
+  const reader = ReadableStream.from(channel).getReader();
+  const reading = reader.read();
+  await drain();
+  await reader.cancel();
+  assertEquals((await reading).done, true);
+  channel.trySend(1);
+  assertEquals(channel.tryRecv(), [true, 1]);
+});
+
+Deno.test("Channel gives for await what was sent, be it a promise", async () => {
+  const channel = task.channel<Promise<number>>();
+  const rejected = Promise.reject(new Error("a value, no failure"));
+  rejected.catch(() => {});
+  const values = [Promise.resolve(1), rejected];
+  for (const value of values) channel.trySend(value);
+  channel.close();
+  const got: unknown[] = [];
+  for await (const value of channel) got.push(value);
+  assertEquals(got.map((value, i) => value === values[i]), [true, true]);
+});
+
 Deno.test("Channel shares the values when several loops run over it", async () => {
   const channel = task.channel<number>();
   const loops = [1, 2, 3].map(() => Array.fromAsync(channel));

@@ -92,3 +92,15 @@ Deno.test("spawn() makes no task when an argument is wrong", async () => {
   }
   assertEquals(task.list(), []);
 });
+
+Deno.test("spawn() runs the function with the arguments as they were at the call", async () => {
+  const got: number[] = [];
+  const args: [number] = [0];
+  const ids = [1, 2, 3].map((n) => {
+    args[0] = n;
+    return task.spawn((n: number) => got.push(n), args);
+  });
+  args[0] = 4;
+  await task.all(ids);
+  assertEquals(got, [1, 2, 3]);
+});

@@ -197,6 +197,17 @@ Deno.test("a recvInto at the end of the stream holds nothing and goes when the l
   task.setUnclaimedLimit(LIMIT);
 });
 
+Deno.test("a recvExact of no bytes holds nothing and goes when the limit is passed", async () => {
+  using pair = await makePair();
+  task.setUnclaimedLimit(1);
+  const none = socket.recvExact(pair.client, 0);
+  assertEquals(task.status(none), "Completed");
+  await flood(2);
+  assertEquals(task.status(none), "Unknown");
+  dropAll();
+  task.setUnclaimedLimit(LIMIT);
+});
+
 Deno.test("a recv that holds bytes goes with its socket when there is no room", async () => {
   const { pair, receiving, caller } = await makeHolders();
   task.setUnclaimedLimit(0);

@@ -612,6 +612,15 @@ test("starttls() faults both sides and closes both when the client does not trus
   }
 });
 
+test("starttls() faults with the reset, on either side, when the connection was reset before", async () => {
+  for (const options of [forClient, { ...forServer, side: "server" as const }]) {
+    await using ends = await resettable();
+    await ends.reset();
+    assertEquals(await codeOf(socket.recv(ends.client)), "ECONNRESET");
+    await lost(socket.starttls(ends.client, options), "ECONNRESET", ends.client);
+  }
+});
+
 for (const [by, own] of Object.entries({ "Deno's TLS": {}, "Node's TLS": clientPair })) {
   test(`starttls() by ${by} gives ECONNRESET on a connection that was reset before`, async () => {
     await using ends = await resettable();
