@@ -144,6 +144,23 @@ test("write() rejects when the carrier's does, and so do the next, while reads g
   await close(ends);
 });
 
+test("write() rejects with what ended the connection, and writes nothing", async () => {
+  const ends = await connected();
+  for (const { carrier, transport } of [ends.client, ends.server]) {
+    const error = new Error("reset");
+    carrier.read = () => Promise.reject(error);
+    for (let time = 0; time < 2; time++) {
+      assertEquals(await transport.read(new Uint8Array(1)).catch((error) => error), error);
+    }
+    const held: (() => void)[] = carrier.held = [];
+    assertEquals(await transport.write(new Uint8Array(9)).catch((error) => error), error);
+    await turn();
+    assertEquals(held, []);
+    carrier.held = undefined;
+  }
+  await close(ends);
+});
+
 test("read() gives what was decrypted in pieces, none of which shares memory", async () => {
   const ends = await connected();
   const { client: { transport: from }, server: { transport: to } } = ends;
