@@ -105,6 +105,7 @@ export const NEAREST: Record<string, string[]> = {
     "tls/starttls",
     "tls/leak",
     "tls/resumption",
+    "tls/engine",
     "socket/alive",
   ],
   "tls/pem": ["tls/certificate", "tls/hostile_pem"],

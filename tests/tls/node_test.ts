@@ -161,6 +161,25 @@ test("write() rejects with what ended the connection, and writes nothing", async
   await close(ends);
 });
 
+test("close() of what failed says no close_notify, and lets go soon", async () => {
+  const error = new Error("reset");
+  for (const verb of ["read", "write"] as const) {
+    const ends = await connected();
+    for (const { carrier, transport } of [ends.client, ends.server]) {
+      carrier[verb] = () => Promise.reject(error);
+      assertEquals(await transport[verb](new Uint8Array(1)).catch((error) => error), error);
+      const written: Uint8Array[] = [];
+      carrier.write = (data) => {
+        written.push(data);
+        return Promise.withResolvers<number>().promise;
+      };
+      transport.close();
+      for (let i = 0; i < 9; i++) await turn(); // nothing else happens meanwhile
+      assertEquals([carrier.closed, written], [true, []]);
+    }
+  }
+});
+
 test("read() gives what was decrypted in pieces, none of which shares memory", async () => {
   const ends = await connected();
   const { client: { transport: from }, server: { transport: to } } = ends;
@@ -224,14 +243,16 @@ test("close() lets go when close_notify is written, or after a second if it is n
   }
 });
 
-test("close() lets go soon when the peer has not taken a write, which rejects", async () => {
+test("close() rejects a write that the peer has not taken, at once, and lets go soon", async () => {
   const ends = await connected();
   for (const { carrier, transport } of [ends.client, ends.server]) {
     const held: (() => void)[] = carrier.held = [];
-    const writing = transport.write(new Uint8Array(1)).catch(({ code }) => code);
+    let fault = "";
+    transport.write(new Uint8Array(1)).catch(({ code }) => fault = code);
     await until(() => held.length > 0);
     transport.close();
-    assertEquals(await writing, "ECONNABORTED");
+    for (let i = 0; i < 9; i++) await Promise.resolve(); // in this very turn
+    assertEquals([fault, carrier.closed], ["ECONNABORTED", false]);
     for (let i = 0; i < 9; i++) await turn(); // nothing else happens meanwhile
     assertEquals([carrier.closed, held.length], [true, 1]);
     held[0]();

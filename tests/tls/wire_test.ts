@@ -157,6 +157,8 @@ Deno.test("write() writes all of a chunk, one at a time, in order", async () => 
   await wire.idle();
   wire.write(bytes(7), say("four"));
   wire.idle().then(say("idle"));
+  await turn();
+  assertEquals(log, []);
   await settle(writes, 1);
   assertEquals([log, wire.sends], [["four", "idle"], 4]);
 });
