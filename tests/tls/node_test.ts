@@ -15,7 +15,8 @@ class Carrier implements Transport {
   peer!: Carrier;
   /** What is being written, while the test holds writes back. */
   held: (() => void)[] | undefined;
-  closed = false;
+  /** How often it was closed. */
+  closes = 0;
   readonly #came: Uint8Array[] = [];
   #ended = false;
   #reading: { buffer: Uint8Array; resolve: (n: number | null) => void } | undefined;
@@ -45,8 +46,12 @@ class Carrier implements Transport {
     return Promise.resolve();
   }
 
+  get closed(): boolean {
+    return this.closes > 0;
+  }
+
   close(): void {
-    this.closed = true;
+    this.closes++;
     this.closeWrite();
   }
 
@@ -239,7 +244,10 @@ test("close() lets go when close_notify is written, or after a second if it is n
       assertEquals(await server.transport.read(new Uint8Array(1)), null);
     }
     await until(() => carrier.closed);
+    if (!taken) held[0]();
     await close(ends);
+    for (let i = 0; i < 9; i++) await turn();
+    assertEquals([carrier.closes, server.carrier.closes], [1, 1]);
   }
 });
 
