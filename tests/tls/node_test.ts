@@ -197,6 +197,12 @@ test("read() gives what was decrypted in pieces, none of which shares memory", a
   const rest = (await to.readOwned!())!;
   assertEquals(rest, data.subarray(300));
   assertEquals([rest.byteOffset, rest.buffer.byteLength], [0, 700]);
+  await from.write(data);
+  for (const [size, at, n] of [[1, 0, 1], [200, 1, 200], [800, 201, 799]]) {
+    const into = new Uint8Array(size);
+    assertEquals(await to.read(into), n);
+    assertEquals(into.subarray(0, n), data.subarray(at, at + n));
+  }
   const reading = to.readOwned!();
   await from.write(data);
   const whole = (await reading)!;
