@@ -3,10 +3,13 @@
 import { assertEquals } from "@std/assert";
 import type { Transport } from "../../socket/core/transport.ts";
 import { secureClient, secureServer } from "../../tls/core/backend.ts";
+import { TlsError } from "../../tls/core/codes.ts";
+import { NodeServer } from "../../tls/core/node_server.ts";
 import { checkClient, checkServer } from "../../tls/core/plan.ts";
+import type { Verified } from "../../tls/core/verified.ts";
 import { randomBytes } from "../bytes.ts";
 import { leavingNothing, turn, until } from "../settle.ts";
-import { ca, pair } from "./helpers.ts";
+import { ca, clientPair, pair } from "./helpers.ts";
 
 const test = (name: string, run: () => Promise<void>) => Deno.test(name, () => leavingNothing(run));
 
@@ -233,6 +236,45 @@ test("closeWrite() says close_notify before the carrier's", async () => {
   }
   await close(ends);
 });
+
+test("close() says close_notify behind writes of every size", async () => {
+  for (const size of [1, 16 * 1024, 48 * 1024]) {
+    const ends = await connected();
+    await ends.client.transport.write(new Uint8Array(size));
+    ends.client.transport.close();
+    await readAll(ends.server.transport, size);
+    assertEquals(await ends.server.transport.read(new Uint8Array(1)), null);
+    await close(ends);
+  }
+});
+
+test("a client gets in only if the check of its certificate says nothing and does not fail", async () => {
+  const plan = checkServer("listen", { ...pair, requestCert: true, ca });
+  const client = checkClient("connect", { ca, ...clientPair });
+  const objections: Record<string, () => TlsError | undefined> = {
+    "in": () => undefined,
+    "CERT_REVOKED": () => new TlsError("CERT_REVOKED", "it was revoked"),
+    "EPROTO": () => {
+      throw new TlsError("EPROTO", "it cannot be read");
+    },
+  };
+  for (const [outcome, objection] of Object.entries(objections)) {
+    const [near, far] = [new Carrier(), new Carrier()];
+    [near.peer, far.peer] = [far, near];
+    const server = new NodeServer(plan, plan.pairs, { objection } as unknown as Verified);
+    const { signal } = new AbortController();
+    const [connecting, accepting] = [
+      secureClient(near, "localhost", client, signal),
+      server.secure(far, signal),
+    ];
+    const accepted = accepting.then(({ transport }) => (transport.close(), "in"), codeOf);
+    assertEquals(await accepted, outcome);
+    await connecting.then(({ transport }) => transport.close(), () => {});
+    await until(() => near.closed && far.closed);
+  }
+});
+
+const codeOf = (error: { code: string }) => error.code;
 
 test("close() lets go when close_notify is written, or after a second if it is not", async () => {
   for (const taken of [true, false]) {
