@@ -174,7 +174,7 @@ test("close() of what failed says no close_notify, and lets go soon", async () =
   for (const verb of ["read", "write"] as const) {
     const ends = await connected();
     for (const { carrier, transport } of [ends.client, ends.server]) {
-      carrier[verb] = () => Promise.reject(error);
+      carrier[verb] = (): Promise<never> => Promise.reject(error);
       assertEquals(await transport[verb](new Uint8Array(1)).catch((error) => error), error);
       const written: Uint8Array[] = [];
       carrier.write = (data) => {
