@@ -276,6 +276,16 @@ test("a client gets in only if the check of its certificate says nothing and doe
 
 const codeOf = (error: { code: string }) => error.code;
 
+test("a handshake fails when the carrier takes nothing, though nothing has come", async () => {
+  const carrier = new Carrier();
+  carrier.peer = new Carrier();
+  carrier.write = () => Promise.reject(new TlsError("EPIPE", "no more"));
+  const { signal } = new AbortController();
+  const connecting = secureClient(carrier, "localhost", checkClient("connect", { ca }), signal);
+  assertEquals(await connecting.then(() => "in", codeOf), "EPIPE");
+  await until(() => carrier.closed);
+});
+
 test("close() lets go when close_notify is written, or after a second if it is not", async () => {
   for (const taken of [true, false]) {
     const ends = await connected();
