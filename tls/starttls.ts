@@ -37,7 +37,7 @@ import type { Stream } from "../socket/core/stream.ts";
 import type { Transport, Upgrading } from "../socket/core/transport.ts";
 import { TlsError } from "./core/codes.ts";
 import { checkServerName, nameOfHost } from "./core/names.ts";
-import type { Preface } from "./core/node.ts";
+import type { Preface } from "./core/wire.ts";
 import { guarded, type Secured } from "./core/secured.ts";
 import { checkClient, checkServer, CLIENT, SERVER } from "./core/plan.ts";
 import type {

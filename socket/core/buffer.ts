@@ -41,7 +41,7 @@ export class ReadSize {
     } else if (n * 8 > this.bytes || this.bytes === this.#min) {
       this.#wasted = 0;
     } else if (++this.#wasted === PATIENCE) {
-      this.bytes /= 4;
+      this.bytes = Math.max(this.bytes / 4, this.#min);
       this.#wasted = 0;
     }
   }

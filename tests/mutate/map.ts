@@ -99,8 +99,19 @@ export const NEAREST: Record<string, string[]> = {
   "socket/core/verbs": ["socket/errors", "socket/arguments", "socket/framing"],
   "tls/der": ["tls/der", "tls/certificate", "tls/hostile_pem"],
   "tls/names": ["tls/certificate", "tls/addresses", "tls/client_verify"],
+  "tls/node": [
+    "tls/node",
+    "tls/stream",
+    "tls/starttls",
+    "tls/leak",
+    "tls/resumption",
+    "tls/engine",
+    "socket/alive",
+  ],
   "tls/pem": ["tls/certificate", "tls/hostile_pem"],
+  "tls/session": ["tls/stream", "tls/engine", "tls/clients"],
   "tls/verified": ["tls/client_verify", "tls/resumption"],
+  "tls/wire": ["tls/wire", "tls/node", "tls/stream", "tls/starttls"],
   "tls/x509": ["tls/certificate"],
 };
 

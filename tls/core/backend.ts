@@ -26,11 +26,12 @@ import type { CheckedPair } from "./certificate.ts";
 import { toTlsError } from "./codes.ts";
 import { parseIp } from "./names.ts";
 import { isTcp, NativeSource, secureNatively } from "./native.ts";
-import { NodeTransport, type Preface } from "./node.ts";
+import { NodeTransport } from "./node.ts";
 import { NodeSource, upgrader } from "./node_server.ts";
 import type { ClientPlan, ServerPlan } from "./plan.ts";
 import { serverObjection } from "./chain.ts";
 import { guarded, type Secured } from "./secured.ts";
+import type { Preface } from "./wire.ts";
 
 /**
  * Secures a connection as the client and finishes the handshake. Whatever goes wrong, and when the

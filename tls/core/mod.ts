@@ -23,6 +23,7 @@ import "./session.ts"; // what is known of a connection
 import "./native.ts"; // Deno's
 import "./node.ts"; // Node's
 import "./node_server.ts";
+import "./wire.ts"; // its ciphertext
 import "./client_hello.ts";
 import "./verified.ts"; // whose certificates were verified
 import "./acceptor.ts"; // handshakes side by side

@@ -6,21 +6,27 @@
  * which certificate is asked for, and the TLS of that certificate then begins over the bytes that
  * were read. So there is one server of Node's for each certificate, none for each connection, and
  * certificates are replaced by exchanging the list.
+ *
+ * A server of Node's never listens, and is there because a bare `TLSSocket` would not check the
+ * client's certificate. It serves many handshakes: each has an object of its own that inherits from
+ * it, and the server's events tell by `this` whose they are.
  */
-import type { Server } from "node:tls";
+import type { Server, TlsOptions, TLSSocket } from "node:tls";
 import type { Acceptor, Opened, Transport } from "../../socket/core/transport.ts";
 import type { Address } from "../../socket/core/types.ts";
 import { readProxyHeader } from "../../socket/core/proxy_header.ts";
 import { listenOn } from "../../socket/core/tcp.ts";
 import type { Place, TlsSource } from "./acceptor.ts";
+import { nodeTls } from "./builtins.ts";
 import type { CheckedPair } from "./certificate.ts";
 import { type ClientHello, MAX_HELLO, readClientHello } from "./client_hello.ts";
 import { TlsError } from "./codes.ts";
 import { chooseByName } from "./names.ts";
-import { type Admit, makeServer, NodeTransport, type Preface } from "./node.ts";
+import { type Admit, NodeTransport } from "./node.ts";
 import type { ServerPlan } from "./plan.ts";
 import { guarded, type Secured } from "./secured.ts";
 import { Verified } from "./verified.ts";
+import type { Preface } from "./wire.ts";
 
 /** A certificate and the server that shows it. */
 interface Choice {
@@ -89,12 +95,43 @@ export class NodeServer {
       greeted?.();
       const { server } = chooseByName(choices, hello.serverName);
       const heard: Preface = { buffered: bytes, arriving: undefined };
-      const secure = NodeTransport.server(carrier, server, heard, this.#admit);
+      const secure = new NodeTransport(carrier, heard, this.#admit);
+      begin(server, secure);
       transport = secure;
       return { transport, session: await secure.handshake() };
     };
     return await guarded({ close: () => transport.close() }, securing(), signal);
   }
+}
+
+/** What inherits from a server: it knows whose handshake the server's events are about. */
+interface Handshake extends Server {
+  transport?: NodeTransport;
+}
+
+/** Makes a server that never listens. */
+function makeServer(options: TlsOptions): Server {
+  const server = nodeTls().createServer(options);
+  server.on("secureConnection", function (this: Handshake, socket: TLSSocket) {
+    const { transport } = this;
+    if (transport === undefined) socket.destroy();
+    else transport.accepted(socket);
+  });
+  server.on("tlsClientError", function (this: Handshake, error: Error, socket: TLSSocket) {
+    socket.on("error", () => {});
+    const refused = socket.authorizationError;
+    this.transport?.failed(
+      refused ? new TlsError(String(refused), "client certificate refused") : error,
+    );
+  });
+  return server;
+}
+
+/** Has such a server begin a handshake. */
+function begin(server: Server, transport: NodeTransport): void {
+  const handshake: Handshake = Object.create(server);
+  handshake.transport = transport;
+  handshake.emit("connection", transport.stream);
 }
 
 /** Hears a client out: its hello, and all that came with it. */

@@ -1,13 +1,48 @@
-/** What is known of an encrypted connection. */
+/** What is known of an encrypted connection; and what Node's TLS tells of it. */
 import { alternativeNames, openCertificate } from "./certificate.ts";
-import { TlsError } from "./codes.ts";
+import { explain, TlsError } from "./codes.ts";
 import type { PeerCertificate, TlsInfo } from "./types.ts";
 import type { Session } from "../../socket/core/transport.ts";
-import type { DetailedPeerCertificate, PeerCertificate as NodeCertificate } from "node:tls";
+import type {
+  DetailedPeerCertificate,
+  PeerCertificate as NodeCertificate,
+  TLSSocket,
+} from "node:tls";
 
 /** The layer of TLS over a connection. */
 export interface TlsSession extends Session {
   info(): TlsInfo;
+}
+
+/** A session of Node's TLS. */
+export class NodeSession implements TlsSession {
+  readonly explain = explain;
+  readonly joins = true;
+  #socket: TLSSocket | undefined;
+  #info: TlsInfo | undefined;
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+  }
+
+  /** Asks for what the socket tells only as long as it is there. */
+  remember(): TlsInfo {
+    const socket = this.#socket;
+    if (socket === undefined) return this.#info!;
+    this.#socket = undefined;
+    const { alpnProtocol, servername } = socket as TLSSocket & { servername?: string | false };
+    return this.#info = {
+      protocol: socket.getProtocol(),
+      cipher: socket.getCipher()?.name ?? null,
+      alpn: alpnProtocol || null,
+      sni: servername || null,
+      peerCertificate: describe(socket.getPeerCertificate()),
+    };
+  }
+
+  info(): TlsInfo {
+    return { ...this.remember() };
+  }
 }
 
 /** A certificate as Node describes it, as ours. */
