@@ -279,12 +279,7 @@ export class Sender {
     if (this.#stream.closed) return this.#work?.end();
     const written = this.#written += n;
     this.bytes += n;
-    let task = this.#begun.head;
-    while (task !== undefined && task.count <= written) {
-      this.#begun.remove(task);
-      complete(task, task.argument);
-      task = this.#begun.head;
-    }
+    this.#completeTo(written);
     if (written < this.#length) {
       const chunk = this.#chunk!;
       // What is left of it is gone, and half of it has been sent.
@@ -292,6 +287,22 @@ export class Sender {
       this.#write(chunk.subarray(written));
       return;
     }
+    this.#endChunk();
+    if (this.#queue !== undefined && this.#queue.size > 0) this.#next();
+  }
+
+  /** Completes the sends of which so much of the chunk has the last byte. */
+  #completeTo(written: number): void {
+    let task = this.#begun.head;
+    while (task !== undefined && task.count <= written) {
+      this.#begun.remove(task);
+      complete(task, task.argument);
+      task = this.#begun.head;
+    }
+  }
+
+  /** The chunk is over: its memory is for others. */
+  #endChunk(): void {
     this.#chunk = undefined;
     if (this.#scratch !== undefined) this.#endScratch();
     else if (this.#memory !== undefined) {
@@ -301,7 +312,6 @@ export class Sender {
       keepMemory(this.#given);
       this.#given = undefined;
     } else this.#work?.end();
-    if (this.#queue !== undefined && this.#queue.size > 0) this.#next();
   }
 
   /** Begins what is at the front of the queue. */
@@ -365,8 +375,9 @@ export class Sender {
     this.#written = 0;
     this.#length = used;
     this.#chunk = small?.first(used) ?? memory.subarray(0, used);
-    if (used === 0) this.#wrote(0); // of nothing but empty sends
-    else this.#write(this.#chunk);
+    if (used > 0) return this.#write(this.#chunk);
+    this.#completeTo(0); // of nothing but empty sends
+    this.#endChunk();
   }
 
   #end(task: Task): void {
