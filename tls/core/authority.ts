@@ -1,0 +1,127 @@
+/**
+ * What a certificate may be used for (RFC 5280): whether it is an authority's, for whom that may
+ * vouch, and what a peer's own certificate is meant for.
+ *
+ * What an authority that the program lists says of itself counts as well. Whatever cannot be
+ * decided is not allowed.
+ */
+import type { CertificateParts } from "./certificate.ts";
+import { allows } from "./constraints.ts";
+import { broken, type Element, elements, inside, Tag } from "./der.ts";
+
+/** What a peer's certificate must be for. */
+export type Purpose = "server" | "client";
+
+const KEY_USAGE = "85,29,15"; // 2.5.29.15
+const KEY_CERT_SIGN = 0x04;
+const BASIC_CONSTRAINTS = "85,29,19"; // 2.5.29.19
+const EXTENDED_KEY_USAGE = "85,29,37"; // 2.5.29.37
+const PURPOSES: Record<Purpose, string> = {
+  server: "43,6,1,5,5,7,3,1", // 1.3.6.1.5.5.7.3.1
+  client: "43,6,1,5,5,7,3,2", // 1.3.6.1.5.5.7.3.2
+};
+
+/**
+ * The extensions that may be critical: those that are obeyed here, subjectAltName (2.5.29.17),
+ * nameConstraints (30) and cRLDistributionPoints (31), of which no implementation of TLS here
+ * knows more than that they are there.
+ */
+const KNOWN: ReadonlySet<string> = new Set([
+  KEY_USAGE,
+  BASIC_CONSTRAINTS,
+  EXTENDED_KEY_USAGE,
+  "85,29,17",
+  "85,29,30",
+  "85,29,31",
+]);
+
+/** Whether there is nothing in a certificate that must be obeyed and is not known. */
+export function isKnown({ critical }: CertificateParts): boolean {
+  return critical.every((id) => KNOWN.has(id));
+}
+
+/** Whether a certificate may be shown by a peer as its own. */
+export function mayBeShown(certificate: CertificateParts, purpose: Purpose): boolean {
+  return !authorityOf(certificate).isAuthority && isMeantFor(certificate, purpose);
+}
+
+/**
+ * Says why a certificate must not vouch for another one, `undefined` if it may.
+ *
+ * @param path The one it vouches for is the last of these, the peer's own the first.
+ */
+export function objectionTo(
+  issuer: CertificateParts,
+  path: readonly CertificateParts[],
+  purpose: Purpose,
+): { code: string; text: string } | undefined {
+  // Before version 3 it could not say what it is for.
+  const { isAuthority, below } = issuer.version < 3 ? ANY : authorityOf(issuer);
+  if (!isAuthority || !maySign(issuer)) return NO_AUTHORITY;
+  if (!isMeantFor(issuer, purpose)) return OTHER_USE;
+  if (path.length - 1 > below) return TOO_FAR;
+  return allows(issuer, path) ? undefined : OTHER_NAMES;
+}
+
+const ANY: AuthorityFacts = { isAuthority: true, below: Infinity };
+const NO_AUTHORITY = {
+  code: "INVALID_PURPOSE",
+  text: "who vouches for the certificate is no authority",
+};
+const OTHER_USE = {
+  code: "INVALID_PURPOSE",
+  text: "who vouches for the certificate may not do so for this use",
+};
+const TOO_FAR = {
+  code: "CERT_REJECTED",
+  text: "an authority has more authorities below it than it may have",
+};
+const OTHER_NAMES = {
+  code: "CERT_REJECTED",
+  text: "an authority vouches for a name that it may not vouch for",
+};
+
+interface AuthorityFacts {
+  readonly isAuthority: boolean;
+  /** How many authorities may stand between it and a peer. */
+  readonly below: number;
+}
+
+function authorityOf({ extensions }: CertificateParts): AuthorityFacts {
+  const constraints = extensions.get(BASIC_CONSTRAINTS);
+  if (constraints === undefined) return { isAuthority: false, below: 0 };
+  const [flag, limit, ...more] = inside(only(constraints), Tag.sequence);
+  // Without the flag there is no authority, whatever else is there.
+  if (flag?.tag !== Tag.boolean || flag.value[0] !== 0xff || more.length > 0) {
+    return { isAuthority: false, below: 0 };
+  }
+  return { isAuthority: true, below: limit === undefined ? Infinity : small(limit) };
+}
+
+/** A number that is not negative; a longer one is more than there ever are. */
+function small({ tag, value }: Element): number {
+  if (tag !== Tag.integer || value.length === 0 || value[0] > 0x7f) throw broken();
+  return value.length === 1 ? value[0] : Infinity;
+}
+
+function maySign({ extensions }: CertificateParts): boolean {
+  const usage = extensions.get(KEY_USAGE);
+  if (usage === undefined) return true;
+  const { tag, value } = only(usage);
+  return tag === Tag.bitString && ((value[1] ?? 0) & KEY_CERT_SIGN) !== 0;
+}
+
+function isMeantFor({ extensions }: CertificateParts, purpose: Purpose): boolean {
+  const usage = extensions.get(EXTENDED_KEY_USAGE);
+  return usage === undefined ||
+    inside(only(usage), Tag.sequence).some(({ tag, value }) =>
+      tag === Tag.oid && value.join() === PURPOSES[purpose]
+    );
+}
+
+/** What an extension holds. */
+function only({ value }: Element): Element {
+  const all = elements(value);
+  if (all.length !== 1) throw broken();
+  return all[0];
+}
