@@ -146,9 +146,8 @@ class Search {
 
   /** Whether the peer's own certificate is listed, or leads to one that is. */
   leads(own: CertificateParts): boolean {
-    if (this.#listed.some(({ bytes }) => isSame(bytes, own.bytes))) {
-      return this.#isReadable(own) && this.#isInDate(own);
-    }
+    if (!this.#isReadable(own)) return false;
+    if (this.#listed.some(({ bytes }) => isSame(bytes, own.bytes))) return this.#isInDate(own);
     if (mayBeShown(own, this.#purpose)) return this.#climbs([own]);
     this.#object("INVALID_PURPOSE", "certificate is not meant for this use");
     return false;
@@ -166,14 +165,16 @@ class Search {
    */
   #climbs(path: readonly CertificateParts[]): boolean {
     const last = path[path.length - 1];
-    if (!this.#isReadable(last) || !this.#isKnown(last) || !this.#isInDate(last)) return false;
+    if (!this.#isKnown(last) || !this.#isInDate(last)) return false;
     if (path.length > MAX_DEPTH) {
       this.#object("CERT_REJECTED", "it is too far from the certificate to an authority");
       return false;
     }
     return this.#issuers(path, this.#listed).length > 0 ||
       this.#issuers(path, this.#sent)
-        .some((issuer) => !isAmong(path, issuer) && this.#climbs([...path, issuer]));
+        .some((issuer) =>
+          !isAmong(path, issuer) && this.#isReadable(issuer) && this.#climbs([...path, issuer])
+        );
   }
 
   /** Those of a list that have signed the last certificate of a path, and may. */
