@@ -173,6 +173,7 @@ const forms: [what: string, more: Partial<Forged>, isFine?: true][] = [
   ["a boolean of two bytes", {
     extensions: [sequence(oid(other), element(Tag.boolean, bytes(0, 0)), element(4))],
   }],
+  ["a boolean that says yes", { extensions: [extension("2.5.29.31", sequence(), true)] }, true],
   ["a boolean that says no", { extensions: [sequence(oid(other), no, element(4))] }, true],
   ["a type that goes on in the next byte", { subject: name("x", 0x1f) }],
   ["the same, constructed", { subject: sequence(bytes(0xbf, 0)) }],

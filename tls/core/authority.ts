@@ -42,7 +42,7 @@ export function isKnown({ critical }: CertificateParts): boolean {
 
 /** Whether a certificate may be shown by a peer as its own. */
 export function mayBeShown(certificate: CertificateParts, purpose: Purpose): boolean {
-  return !authorityOf(certificate).isAuthority && isMeantFor(certificate, purpose);
+  return levelsBelow(certificate) === undefined && isMeantFor(certificate, purpose);
 }
 
 /**
@@ -56,14 +56,13 @@ export function objectionTo(
   purpose: Purpose,
 ): { code: string; text: string } | undefined {
   // Before version 3 it could not say what it is for.
-  const { isAuthority, below } = issuer.version < 3 ? ANY : authorityOf(issuer);
-  if (!isAuthority || !maySign(issuer)) return NO_AUTHORITY;
+  const below = issuer.version < 3 ? Infinity : levelsBelow(issuer);
+  if (below === undefined || !maySign(issuer)) return NO_AUTHORITY;
   if (!isMeantFor(issuer, purpose)) return OTHER_USE;
   if (path.length - 1 > below) return TOO_FAR;
   return allows(issuer, path) ? undefined : OTHER_NAMES;
 }
 
-const ANY: AuthorityFacts = { isAuthority: true, below: Infinity };
 const NO_AUTHORITY = {
   code: "INVALID_PURPOSE",
   text: "who vouches for the certificate is no authority",
@@ -81,21 +80,14 @@ const OTHER_NAMES = {
   text: "an authority vouches for a name that it may not vouch for",
 };
 
-interface AuthorityFacts {
-  readonly isAuthority: boolean;
-  /** How many authorities may stand between it and a peer. */
-  readonly below: number;
-}
-
-function authorityOf({ extensions }: CertificateParts): AuthorityFacts {
+/** How many authorities may stand between an authority and a peer; `undefined` of what is none. */
+function levelsBelow({ extensions }: CertificateParts): number | undefined {
   const constraints = extensions.get(BASIC_CONSTRAINTS);
-  if (constraints === undefined) return { isAuthority: false, below: 0 };
+  if (constraints === undefined) return undefined;
   const [flag, limit, ...more] = inside(only(constraints), Tag.sequence);
   // Without the flag there is no authority, whatever else is there.
-  if (flag?.tag !== Tag.boolean || flag.value[0] !== 0xff || more.length > 0) {
-    return { isAuthority: false, below: 0 };
-  }
-  return { isAuthority: true, below: limit === undefined ? Infinity : small(limit) };
+  if (flag?.tag !== Tag.boolean || flag.value[0] !== 0xff || more.length > 0) return undefined;
+  return limit === undefined ? Infinity : small(limit);
 }
 
 /** A number that is not negative; a longer one is more than there ever are. */
@@ -108,7 +100,7 @@ function maySign({ extensions }: CertificateParts): boolean {
   const usage = extensions.get(KEY_USAGE);
   if (usage === undefined) return true;
   const { tag, value } = only(usage);
-  return tag === Tag.bitString && ((value[1] ?? 0) & KEY_CERT_SIGN) !== 0;
+  return tag === Tag.bitString && (value[1] & KEY_CERT_SIGN) !== 0;
 }
 
 function isMeantFor({ extensions }: CertificateParts, purpose: Purpose): boolean {
