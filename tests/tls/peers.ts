@@ -1,6 +1,7 @@
 // Peers' certificates without a connection: a root, those below it, and what becomes of whoever sends them.
 
 import { assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
 import type { KeyObject } from "node:crypto";
 import type { DetailedPeerCertificate } from "node:tls";
 import { clientObjection, serverObjection } from "../../tls/core/chain.ts";
@@ -51,7 +52,7 @@ export const theRoot: Made = root();
 /** A peer as `node:tls` gives it: each certificate leads to the one that was sent behind it. */
 export function peerOf(...sent: (Made | Uint8Array)[]): DetailedPeerCertificate {
   const [first, ...rest] = sent;
-  const raw = "der" in first ? first.der : first;
+  const raw = Buffer.from("der" in first ? first.der : first); // as it is there
   const issuerCertificate = rest.length > 0 ? peerOf(...rest) : undefined;
   return { raw, ...(issuerCertificate && { issuerCertificate }) } as DetailedPeerCertificate;
 }

@@ -55,9 +55,9 @@ export function hasSigned(
 
 function wayOf(algorithm: Element): Way | undefined {
   const [id, parameters] = inside(algorithm, Tag.sequence);
-  const name = String(id?.value);
+  const name = `${id?.value.join()}`;
   if (name !== PSS) return WAYS[name];
   const [wrapped] = inside(parameters, Tag.sequence);
   const [chosen] = inside(elements(wrapped?.value ?? new Uint8Array())[0], Tag.sequence);
-  return PSS_WAYS[String(chosen?.value)];
+  return PSS_WAYS[`${chosen?.value.join()}`];
 }
