@@ -86,7 +86,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/core/ip": ["socket/listener", "socket/connect", "socket/proxy_header"],
   "socket/core/lookup": ["socket/errors", "socket/pair", "socket/bsd", "socket/listener"],
   "socket/core/loops": ["socket/iterate"],
-  "socket/core/preparing": ["socket/proxy_protocol", "tls/strangers", "tls/hostile"],
+  "socket/core/preparing": ["socket/preparing"],
   "socket/core/proxied": ["socket/proxy_protocol"],
   "socket/core/pushback": ["socket/pushback"],
   "socket/core/receiver": ["socket/framing", "socket/duplex"],

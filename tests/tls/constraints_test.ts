@@ -42,6 +42,7 @@ const pairs: [string, Uint8Array, Uint8Array, isWithin: boolean, mayTouch?: bool
   ["itself in other letters", dns("A.test"), dns("a.TEST"), true],
   ["below it", dns("b.a.test"), dns("a.test"), true],
   ["far below it", dns("c.b.a.test"), dns("a.test"), true],
+  ["itself behind a byte order mark", dns("\uFEFFa.test"), dns("a.test"), false],
   ["above it", dns("test"), dns("a.test"), false],
   ["beside it", dns("ba.test"), dns("a.test"), false],
   ["below what begins with a dot", dns("b.a.test"), dns(".a.test"), true],
