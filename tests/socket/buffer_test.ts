@@ -310,6 +310,91 @@ Deno.test("ReceiveBuffer.take() and skip() go across pieces and memories", () =>
   }
 });
 
+Deno.test("ReceiveBuffer.look() copies only where what it gives lies in two places", () => {
+  const buffer = new ReceiveBuffer();
+  assertEquals(buffer.view().map((part) => part.length), [0, 0]);
+  const room = read(buffer, from(0, 10));
+  assertEquals(buffer.look(5).buffer === room.buffer, true);
+  buffer.push(bytes(1, 2));
+  assertEquals(buffer.look(2).buffer === buffer.look(1).buffer, true);
+  assertEquals(buffer.look(3).buffer === buffer.look(3).buffer, false);
+  const { buffer: memory } = buffer.look(2);
+  assertEquals(buffer.take(2).buffer === memory, true);
+});
+
+Deno.test("ReceiveBuffer gives all that was pushed where nothing was received", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.push(bytes(1, 2));
+  assertEquals([...buffer.copy(2)], [1, 2]);
+  buffer.skip(2);
+  assertEquals([buffer.isEmpty, buffer.length], [true, 0]);
+});
+
+Deno.test("ReceiveBuffer.next() begins where the last one ended, were it only a byte", () => {
+  emptyStore();
+  const buffer = new ReceiveBuffer();
+  read(buffer, from(0, 4 * KIB));
+  buffer.skip(1);
+  assertEquals([...buffer.next(4 * KIB)], [...from(1, 4 * KIB - 1)]);
+  buffer.adopt(from(0, 16 * KIB));
+  buffer.skip(4 * KIB);
+  keepMemory(new Given(new Uint8Array(16 * KIB), true));
+  assertEquals([...buffer.next(8 * KIB)], [...from(0, 8 * KIB)]);
+  emptyStore();
+});
+
+Deno.test("ReceiveBuffer.room() begins anew after a read that failed when all had been taken", () => {
+  const buffer = new ReceiveBuffer();
+  read(buffer, from(0, 10));
+  buffer.room();
+  buffer.skip(10);
+  buffer.filled(0);
+  const room = read(buffer, from(40, 3));
+  assertEquals([room.byteOffset, [...buffer.next(10)]], [0, [40, 41, 42]]);
+  buffer.adopt(from(60, 3));
+  assertEquals([...buffer.next(10)], [60, 61, 62]);
+});
+
+Deno.test("ReceiveBuffer.adopt() takes the place of what was taken while a read was under way", () => {
+  const buffer = new ReceiveBuffer();
+  read(buffer, from(0, 10));
+  buffer.room();
+  buffer.skip(10);
+  buffer.filled(0);
+  const chunk = from(7, 3);
+  buffer.adopt(chunk);
+  assertEquals([buffer.length, buffer.next(10) === chunk], [3, true]);
+});
+
+Deno.test("ReceiveBuffer reads more when what was left of its memory has been filled", () => {
+  const buffer = new ReceiveBuffer();
+  read(buffer, from(0, 10));
+  const rest = buffer.room();
+  assertEquals(rest.length, 4 * KIB - 10);
+  buffer.filled(rest.length);
+  buffer.skip(4 * KIB);
+  assertEquals(buffer.room().length, 16 * KIB);
+  buffer.filled(0);
+});
+
+Deno.test("ReceiveBuffer.divert() ends its read", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.room();
+  buffer.divert(5);
+  const chunk = from(0, 8);
+  buffer.adopt(chunk);
+  assertEquals(buffer.next(8) === chunk, true);
+});
+
+Deno.test("ReceiveBuffer.adopt() moves nothing where there is just room enough", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.adopt(from(0, 10));
+  buffer.adopt(from(10, 4));
+  assertEquals(buffer.view()[1].buffer.byteLength, 20);
+  buffer.adopt(from(14, 6));
+  assertEquals([buffer.view()[1].buffer.byteLength, [...buffer.next(20)]], [20, [...from(0, 20)]]);
+});
+
 Deno.test("ReceiveBuffer loses, doubles and mixes up nothing, whatever is done", () => {
   const seed = newSeed();
   const random = new Random(seed);
