@@ -67,6 +67,8 @@ class FakeSource implements Source {
 class Fake extends PreparingAcceptor {
   readonly tls = false;
   readonly source: FakeSource;
+  /** Whoever is given up does not end at once. */
+  stubborn = false;
 
   constructor(timeout = Infinity, maxSilent = 100) {
     const source = new FakeSource();
@@ -82,7 +84,9 @@ class Fake extends PreparingAcceptor {
     const connection = this.source.connections.find((one) => one.opened === opened)!;
     connection.signal = signal;
     connection.greeted = greeted;
-    signal.addEventListener("abort", () => connection.preparation.reject(signal.reason));
+    signal.addEventListener("abort", () => {
+      if (!this.stubborn) connection.preparation.reject(signal.reason);
+    });
     try {
       await connection.preparation.promise;
       return opened;
@@ -185,6 +189,18 @@ Deno.test("PreparingAcceptor lets so many be silent, and gives up the one that c
   await source.give();
   assertEquals(aborted(connections), [0, 2]);
   acceptor.close();
+  await turn();
+});
+
+Deno.test("PreparingAcceptor gives up one for each that is too many, however long those take to end", async () => {
+  const acceptor = new Fake(Infinity, 2);
+  acceptor.stubborn = true;
+  const { connections } = acceptor.source;
+  wish(acceptor).promise.catch(() => {});
+  for (let i = 0; i < 4; i++) await acceptor.source.give();
+  assertEquals(aborted(connections), [0, 1]);
+  acceptor.close();
+  for (const { preparation } of connections) preparation.reject(new Error("closed"));
   await turn();
 });
 
@@ -331,7 +347,31 @@ Deno.test("PreparingAcceptor keeps the process alive by its source, while somebo
   assertEquals(source.done, ["unref"]);
   acceptor.ref();
   assertEquals(source.done, ["unref", "ref"]);
+  await source.give().then(({ preparation }) => preparation.resolve());
+  await turn();
+  source.done.length = 0;
+  wish(acceptor).promise.catch(() => {});
+  assertEquals(source.done, ["ref"]);
   acceptor.close();
   assert(source.done.includes("close"));
   await turn();
+});
+
+Deno.test("PreparingAcceptor lets no timer of its own keep the process alive", async () => {
+  const { unrefTimer } = Deno;
+  let timers = 0;
+  Deno.unrefTimer = (id) => {
+    timers++;
+    unrefTimer(id);
+  };
+  try {
+    const acceptor = new Fake(60_000);
+    wish(acceptor).promise.catch(() => {});
+    await acceptor.source.give();
+    assertEquals(timers, 1);
+    acceptor.close();
+    await turn();
+  } finally {
+    Deno.unrefTimer = unrefTimer;
+  }
 });

@@ -157,6 +157,22 @@ Deno.test("clientObjection() verifies 32 signatures, and no more", () => {
   const others = (n: number) => Array.from({ length: n }, () => root({ key: strangersKey }));
   table([
     ["the 32nd", client([leaf()], [...others(31), theRoot]), "fine"],
+    [
+      "the 33rd, behind others that may sign nothing",
+      client([leaf()], [
+        ...Array.from({ length: 32 }, () => root({ extensions: [] })),
+        theRoot,
+      ]),
+      NO_AUTHORITY,
+    ],
+    [
+      "the 32nd, behind others that may sign nothing",
+      client([leaf()], [
+        ...Array.from({ length: 31 }, () => root({ extensions: [] })),
+        theRoot,
+      ]),
+      "fine",
+    ],
     ["the 33rd", client([leaf()], [...others(32), theRoot]), SIGNATURE],
   ]);
 });

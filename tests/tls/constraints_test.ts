@@ -141,3 +141,15 @@ Deno.test("serverObjection() refuses constraints that it cannot decide", () => {
     ["none", lists(), "fine"],
   ]);
 });
+
+Deno.test("serverObjection() compares 20,000 names with constraints, and no more", () => {
+  const many = (n: number, from = 0) =>
+    Array.from({ length: n }, (_, i) => dns(`${from + i}.test`));
+  // The subject of the server is empty: its names are those that are said.
+  const allowed = (names: number, permitted: number, excluded: number) =>
+    isAllowed(many(names), [dns("test"), ...many(permitted - 1)], many(excluded, 10_000));
+  assertEquals(
+    [allowed(200, 60, 40), allowed(200, 100, 1), allowed(201, 60, 40), allowed(201, 99, 0)],
+    [true, false, false, true],
+  );
+});

@@ -29,8 +29,8 @@ import { isStrict } from "./strict.ts";
 
 /** So many certificates are looked at: what hides behind more is refused. */
 const MAX_CERTIFICATES = 32;
-/** So many signatures are verified at most: a peer may send many certificates of one name. */
-const MAX_SIGNATURES = 32;
+/** So often it is looked whether one has signed another: a peer may send many of one name. */
+const MAX_LOOKS = 32;
 /** So many certificates are below an authority that is listed, at most. */
 const MAX_DEPTH = 8;
 
@@ -130,7 +130,7 @@ class Search {
   readonly #listed: readonly CertificateParts[];
   readonly #purpose: Purpose;
   readonly #now: number;
-  #signatures = 0;
+  #looks = 0;
 
   constructor(
     sent: readonly CertificateParts[],
@@ -185,12 +185,13 @@ class Search {
     const last = path[path.length - 1];
     const named = list.filter(({ subject }) => isSameElement(subject, last.issuer));
     return named.filter((issuer) => {
-      const objection = objectionTo(issuer, path, this.#purpose);
+      const isTooMany = ++this.#looks > MAX_LOOKS;
+      const objection = isTooMany ? undefined : objectionTo(issuer, path, this.#purpose);
       if (objection !== undefined) {
         this.#object(objection.code, objection.text);
         return false;
       }
-      if (++this.#signatures <= MAX_SIGNATURES && hasSigned(issuer, last)) return true;
+      if (!isTooMany && hasSigned(issuer, last)) return true;
       this.#object("CERT_SIGNATURE_FAILURE", "bad signature");
       return false;
     });

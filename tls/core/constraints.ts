@@ -11,6 +11,9 @@ import { matchesName } from "./names.ts";
 
 const NAME_CONSTRAINTS = "85,29,30"; // 2.5.29.30
 const SUBJECT_ALT_NAME = "85,29,17"; // 2.5.29.17
+/** So many names are compared: a peer may send thousands, of both. */
+const MAX_COMPARISONS = 20_000;
+
 const DNS = context(2);
 const DIRECTORY = context(4, true);
 const IP = context(7);
@@ -22,7 +25,9 @@ export function allows(issuer: CertificateParts, path: readonly CertificateParts
   const lists = inside(elements(extension.value)[0], Tag.sequence);
   const permitted = namesOf(lists, context(0, true));
   const excluded = namesOf(lists, context(1, true));
-  return path.flatMap(everyName).every((name) => {
+  const names = path.flatMap(everyName);
+  if (names.length * (permitted.length + excluded.length) > MAX_COMPARISONS) return false;
+  return names.every((name) => {
     const among = permitted.filter(({ tag }) => tag === name.tag);
     return (among.length === 0 || among.some((base) => isWithin(name, base))) &&
       !excluded.some((base) => base.tag === name.tag && mayTouch(name, base));
