@@ -98,7 +98,7 @@ export const NEAREST: Record<string, string[]> = {
   "socket/core/unbound": ["socket/bsd", "socket/options"],
   "socket/core/verbs": ["socket/errors", "socket/arguments", "socket/framing"],
   "tls/core/authority": ["tls/authority", "tls/constraints"],
-  "tls/core/chain": ["tls/chain_search", "tls/authority"],
+  "tls/core/chain": ["tls/chain_search", "tls/authority", "tls/signature"],
   "tls/der": ["tls/der", "tls/certificate", "tls/hostile_pem"],
   "tls/names": ["tls/certificate", "tls/addresses", "tls/client_verify"],
   "tls/pem": ["tls/certificate", "tls/hostile_pem"],
