@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { KeyObject } from "node:crypto";
+import { encodePem } from "../../tls/core/pem.ts";
 import { context, element, integer, oid, Tag } from "../../tls/core/der.ts";
 import {
   type Algorithm,
@@ -14,6 +15,7 @@ import {
   makeKey,
   sequence,
 } from "./forge.ts";
+import { available, writeFiles } from "./openssl.ts";
 import { leaf, localhost, rootKey, server, strangersKey } from "./peers.ts";
 
 const SIGNATURE = "CERT_SIGNATURE_FAILURE: bad signature";
@@ -26,11 +28,13 @@ const others = Object.fromEntries(kinds.map((kind) => {
   return [kind, keys[kind === "rsa" ? "weak rsa" : "rsa"]];
 }));
 
+/** An authority of this key. */
+const signer = (key: KeyObject) =>
+  // It may be signed in any way: nobody verifies that.
+  make({ signer: rootKey, issuer: "Root", subject: "Signer", key, extensions: [isAuthority()] });
+
 /** A server's certificate by an authority of this key, which is listed. */
 function signedBy(key: KeyObject, algorithm: Algorithm, more: Partial<Forged> = {}): string {
-  // It may be signed in any way: nobody verifies that.
-  const signer = { signer: rootKey, issuer: "Root" };
-  const authority = make({ ...signer, subject: "Signer", key, extensions: [isAuthority()] });
   const signed = make({
     issuer: "Signer",
     subject: "x",
@@ -39,7 +43,7 @@ function signedBy(key: KeyObject, algorithm: Algorithm, more: Partial<Forged> = 
     extensions: [localhost],
     ...more,
   });
-  return server([signed], [authority]);
+  return server([signed], [signer(key)]);
 }
 
 /** Which kinds of keys sign in which way; Deno's cannot over a hash that is far shorter than the key. */
@@ -142,4 +146,26 @@ Deno.test("serverObjection() takes no signature that is garbled, or of a key tha
   });
   const signed = make({ issuer: "Signer", subject: "x", extensions: [localhost] });
   assertEquals(server([signed], [authority]), SIGNATURE);
+});
+
+Deno.test({
+  name: available
+    ? "serverObjection() takes what openssl takes, of every way to sign"
+    : "serverObjection() takes what openssl takes (skipped: there is no openssl)",
+  ignore: !available,
+  fn: async () => {
+    using files = writeFiles();
+    for (const [way, algorithm] of Object.entries(ALGORITHMS)) {
+      if (way.endsWith("SHA-1")) continue;
+      const key = keys[kinds.find((kind) => kind !== "secp256k1" && canSign(kind, way))!];
+      const signed = make({ issuer: "Signer", subject: "x", signer: key, algorithm });
+      const [authority, leaf] = [signer(key), signed].map(({ der }, i) =>
+        files.write(`${i}.pem`, encodePem("CERTIFICATE", der))
+      );
+      const args = ["verify", "-partial_chain", "-trusted", authority, leaf];
+      const { success, stderr } = await new Deno.Command("openssl", { args }).output();
+      assertEquals([success, new TextDecoder().decode(stderr)], [true, ""], way);
+      assertEquals(server([signed], [signer(key)]), "fine", way);
+    }
+  },
 });

@@ -1,6 +1,7 @@
 // A certificate is read in one way only, or refused: one deviation from the form at a time, each signed as
 // it is.
 
+import { rootCertificates } from "node:tls";
 import { openCertificate } from "../../tls/core/certificate.ts";
 import { concat, context, element, elements, integer, oid, Tag, time } from "../../tls/core/der.ts";
 import { assertEquals } from "@std/assert";
@@ -17,6 +18,7 @@ import {
   SERVER_AUTH,
   text,
 } from "./forge.ts";
+import { decodePem } from "../../tls/core/pem.ts";
 import { isStrict } from "../../tls/core/strict.ts";
 import { inDays } from "./helpers.ts";
 import { leaf, localhost, replaced, root, server, theRoot } from "./peers.ts";
@@ -269,4 +271,11 @@ Deno.test("serverObjection() takes a certificate of 65,534 bytes, and none of 65
   assertEquals(elements(sized(missing).der)[0].value.length, 65_534);
   assertEquals(server([sized(missing)], [ed]), "fine");
   assertEquals(server([sized(missing + 1)], [ed]).split(":")[0], "CERT_REJECTED");
+});
+
+Deno.test("isStrict() takes the certificate of every public authority that Node lists", () => {
+  const refused = rootCertificates.filter((pem) =>
+    !isStrict(decodePem("ca", pem, (label) => label === "CERTIFICATE")[0].bytes)
+  );
+  assertEquals([rootCertificates.length > 100, refused], [true, []]);
 });
