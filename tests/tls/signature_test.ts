@@ -149,9 +149,8 @@ Deno.test("serverObjection() takes no signature that is garbled, or of a key tha
 });
 
 Deno.test({
-  name: available
-    ? "serverObjection() takes what openssl takes, of every way to sign"
-    : "serverObjection() takes what openssl takes (skipped: there is no openssl)",
+  name: "serverObjection() takes what openssl takes, of every way to sign" +
+    (available ? "" : " (skipped: there is no openssl program here)"),
   ignore: !available,
   fn: async () => {
     using files = writeFiles();

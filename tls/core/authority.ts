@@ -180,7 +180,9 @@ function mayTouch(name: Element, base: Element): boolean {
     const [wanted, excluded] = [text(name.value), text(base.value)];
     return isSubdomain(wanted, excluded) || matchesName(wanted, excluded);
   }
-  return name.tag === IP ? isInNetwork(name.value, base.value) : true;
+  if (name.tag !== IP) return true;
+  const isNetwork = base.value.length === 8 || base.value.length === 32;
+  return !isNetwork || isInNetwork(name.value, base.value);
 }
 
 /** A dot in front leaves the domain itself out; nothing at all is every domain. */
