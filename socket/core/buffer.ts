@@ -53,6 +53,7 @@ export class ReceiveBuffer {
   #buffer: Uint8Array<ArrayBuffer> | undefined;
   /** Behind what was received it may hold old bytes, of anybody's. */
   #used = false;
+  /** What is there; where nothing is, both are anywhere. */
   #start = 0;
   #end = 0;
   /** A read adds to its end. */
@@ -118,7 +119,7 @@ export class ReceiveBuffer {
   skip(n: number): void {
     const pushed = Math.min(n, this.#pushedLength);
     if (pushed > 0) this.#skipPushed(pushed);
-    if (n > pushed) this.#advance(this.#start + n - pushed);
+    if (n > pushed) this.#start += n - pushed;
   }
 
   /** Takes exactly `n` bytes, which are there. */
@@ -139,10 +140,10 @@ export class ReceiveBuffer {
     const isLast = end === this.#end && !this.#filling;
     if (start > 0 || !isLast || end * 2 < buffer.length) {
       const bytes = this.#part(buffer, start, end);
-      this.#advance(end);
+      this.#start = end;
       return bytes;
     }
-    this.#advance(end);
+    this.#start = end;
     this.#buffer = undefined;
     if (end === buffer.length) return buffer;
     if (this.#used) buffer.fill(0, end);
@@ -175,12 +176,6 @@ export class ReceiveBuffer {
     const pushed = this.#pushed!;
     pushed.skip(n);
     if (pushed.length === 0) this.#pushed = undefined;
-  }
-
-  /** The buffer has been taken up to `end`; once empty it is used from its start again. */
-  #advance(end: number): void {
-    if (end < this.#end || this.#filling) this.#start = end;
-    else this.#start = this.#end = 0;
   }
 
   /** Where to read to, behind what is there; `filled` says when the read has ended. */
@@ -216,7 +211,6 @@ export class ReceiveBuffer {
   divert(n: number): Uint8Array<ArrayBuffer> {
     const bytes = this.#buffer!.slice(this.#end, this.#end + n);
     this.#filling = false;
-    this.#start = this.#end = 0;
     return bytes;
   }
 

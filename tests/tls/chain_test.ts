@@ -2,64 +2,27 @@
 // that forge others, certificates that are no authority's. Every engine must say the same.
 
 import { assertEquals } from "@std/assert";
-import { createPrivateKey, createPublicKey, sign } from "node:crypto";
+import { once } from "node:events";
+import { connect, createServer } from "node:tls";
 import { socket, task, tls } from "../../mod.ts";
-import { concat, context, element, integer, oid, Tag, time } from "../../tls/core/der.ts";
-import { encodePem } from "../../tls/core/pem.ts";
+import { context, element } from "../../tls/core/der.ts";
 import type { CertificatePair } from "../../tls/core/types.ts";
 import { issue } from "../../tls/core/x509.ts";
 import { codeOf, leavingNothing } from "../settle.ts";
-import { authority, ca, clientPair, inDays } from "./helpers.ts";
-
-const text = (value: string) => new TextEncoder().encode(value);
-const name = (cn: string) =>
-  element(
-    Tag.sequence,
-    element(Tag.set, element(Tag.sequence, oid("2.5.4.3"), element(Tag.utf8String, text(cn)))),
-  );
-const extension = (id: string, value: Uint8Array) =>
-  element(Tag.sequence, oid(id), element(Tag.octetString, value));
-const dns = (value: string) => element(context(2), text(value));
-const alternative = (...names: Uint8Array[]) =>
-  extension("2.5.29.17", element(Tag.sequence, ...names));
-
-interface Forged {
-  /** Its own, or whose key it is that it is signed with. */
-  signer?: string;
-  issuer: string;
-  subject: string;
-  version?: 1 | 3;
-  extensions?: Uint8Array[];
-  days?: [number, number];
-  /** Comes behind it in the chain. */
-  chain?: string;
-}
-
-/** A certificate as no library would write it. */
-function forge(
-  { signer, issuer, subject, version = 3, extensions = [], days = [-1, 1], chain = "" }: Forged,
-): CertificatePair {
-  const { key } = issue({ names: ["key"], notBefore: inDays(-1), notAfter: inDays(1) });
-  const algorithm = element(Tag.sequence, oid("1.2.840.10045.4.3.2"));
-  const spki = createPublicKey(createPrivateKey(key)).export({ type: "spki", format: "der" });
-  const content = element(
-    Tag.sequence,
-    ...(version === 3 ? [element(context(0, true), integer(new Uint8Array([2])))] : []),
-    integer(crypto.getRandomValues(new Uint8Array(8))),
-    algorithm,
-    name(issuer),
-    element(Tag.sequence, ...days.map((day) => time(inDays(day)))),
-    name(subject),
-    new Uint8Array(spki),
-    ...(extensions.length > 0
-      ? [element(context(3, true), element(Tag.sequence, ...extensions))]
-      : []),
-  );
-  const signature = new Uint8Array(sign("sha256", content, createPrivateKey(signer ?? key)));
-  const bits = element(Tag.bitString, concat([new Uint8Array([0]), signature]));
-  const cert = encodePem("CERTIFICATE", element(Tag.sequence, content, algorithm, bits));
-  return { cert: cert + chain, key };
-}
+import {
+  alternative,
+  bytes,
+  CLIENT_AUTH,
+  dns,
+  extendedKeyUsage,
+  extension,
+  forge,
+  type Forged,
+  isAuthority,
+  nameConstraints,
+  text,
+} from "./forge.ts";
+import { authority, ca, clientPair, inDays, inspectListener } from "./helpers.ts";
 
 /** An authority whose key the tests have. */
 const root = issue({
@@ -71,16 +34,72 @@ const root = issue({
 const signed = (subject: string, more: Partial<Forged>) =>
   forge({ issuer: "Root", signer: root.key, subject, ...more });
 const localhost = alternative(dns("localhost"));
-const garbage = extension("2.5.29.19", new Uint8Array([5, 0]));
+const garbage = extension("2.5.29.19", bytes(5, 0));
 const byNameAlone = { issuer: "Root", subject: "localhost" };
 const forgedIntermediate = forge({ issuer: "Root", subject: "Middle", version: 1 });
 const selfsigned = tls.selfsigned(["localhost"]);
+/** An authority below it, in good order. */
+const middle = issue({
+  names: ["Middle"],
+  notBefore: inDays(-1),
+  notAfter: inDays(1),
+  ca: true,
+  issuer: { name: "Root", key: root.key },
+});
 /** What the holder of a certificate that is listed, and no authority's, makes for somebody else. */
 const impostor = issue({
   names: ["bank.test", "localhost"],
   notBefore: inDays(-1),
   notAfter: inDays(1),
   issuer: { name: "localhost", key: selfsigned.key },
+});
+
+/** A leaf of the forged intermediate's. */
+const belowForged: Forged = {
+  issuer: "Middle",
+  signer: forgedIntermediate.key,
+  subject: "localhost",
+  extensions: [localhost],
+};
+const twice = forge(belowForged);
+const hidden = { cert: twice.cert + twice.cert + forgedIntermediate.cert, key: twice.key };
+const crowd = Array.from({ length: 40 }, (_, i) => authority.issue([`${i}.test`]).cert);
+const crowded = forge({ ...belowForged, chain: crowd.join("") + forgedIntermediate.cert });
+/** Nine authorities that node:tls cannot read well, the first a forged one, and a server of the last. */
+let distant: CertificatePair | undefined;
+for (let i = 0; i <= 9; i++) {
+  distant = forge({
+    issuer: i === 0 ? "Root" : `Middle ${i}`,
+    signer: distant?.key,
+    subject: i === 9 ? "localhost" : `Middle ${i + 1}`,
+    extensions: i === 9 ? [localhost] : [isAuthority(), extendedKeyUsage()],
+    chain: distant?.cert,
+  });
+}
+const limited = signed("Limited", { extensions: [isAuthority(0)] });
+const belowIt = forge({
+  issuer: "Limited",
+  signer: limited.key,
+  subject: "Below",
+  extensions: [isAuthority()],
+  chain: limited.cert,
+});
+const belowLimited = forge({
+  issuer: "Below",
+  signer: belowIt.key,
+  subject: "localhost",
+  extensions: [localhost],
+  chain: belowIt.cert,
+});
+const constrained = signed("Constrained", {
+  extensions: [isAuthority(), nameConstraints([dns("other.test")])],
+});
+const belowConstrained = forge({
+  issuer: "Constrained",
+  signer: constrained.key,
+  subject: "localhost",
+  extensions: [localhost],
+  chain: constrained.cert,
 });
 
 /** Servers whose certificates are not to be accepted, and what is listed in `ca` besides the root. */
@@ -92,18 +111,21 @@ const bad: Record<string, CertificatePair> = {
   }),
   "by an authority's name alone": forge({ ...byNameAlone, extensions: [localhost] }),
   "by an intermediate of version 1 that forges the authority's signature": forge({
-    issuer: "Middle",
-    signer: forgedIntermediate.key,
-    subject: "localhost",
-    extensions: [localhost],
+    ...belowForged,
     chain: forgedIntermediate.cert,
   }),
   "by the same behind another certificate": forge({
-    issuer: "Middle",
-    signer: forgedIntermediate.key,
-    subject: "localhost",
-    extensions: [localhost],
+    ...belowForged,
     chain: authority.issue(["elsewhere.test"]).cert + forgedIntermediate.cert,
+  }),
+  "by the same behind itself once more": hidden,
+  "by the same behind forty others": crowded,
+  "by the same behind nine authorities of its own": distant!,
+  "by an authority of an authority that may have none": belowLimited,
+  "by an authority for other hosts": belowConstrained,
+  "for clients": signed("x", { extensions: [localhost, extendedKeyUsage(CLIENT_AUTH)] }),
+  "with an extension that must not be passed over": signed("x", {
+    extensions: [localhost, extension("1.2.3.4", bytes(5, 0), true)],
   }),
   "by a certificate that is listed, and no authority's": impostor,
   "of version 1": signed("localhost", { version: 1 }),
@@ -189,13 +211,6 @@ for (const [way, connect] of Object.entries(ways)) {
 
   Deno.test(`${way}() accepts a server's certificate that proves what it says`, () =>
     leavingNothing(async () => {
-      const middle = issue({
-        names: ["Middle"],
-        notBefore: inDays(-1),
-        notAfter: inDays(1),
-        ca: true,
-        issuer: { name: "Root", key: root.key },
-      });
       const below = forge({
         issuer: "Middle",
         signer: middle.key,
@@ -217,17 +232,20 @@ for (const [way, connect] of Object.entries(ways)) {
     }));
 }
 
+/** Waits until somebody was let in, or was not. */
+async function decided(server: socket.SocketId, accepting: task.TaskId): Promise<void> {
+  while (task.status(accepting) === "Running" && inspectListener(server).dropped === 0) {
+    await task.sleep(1);
+  }
+}
+
 /** A client with a certificate: how it comes out at a server that trusts these. */
 async function asked(client: CertificatePair, trusts: string[]): Promise<string[] | "refused"> {
   const server = tls.tcpserver("127.0.0.1", 0, { ...selfsigned, requestCert: true, ca: trusts });
   const accepting = tls.accept(server);
   const options = { ca: selfsigned.cert, ...client };
   const id = await tls.tcpconnect(...tls.getlocal(server), "localhost", options);
-  while (task.status(accepting) === "Running" && socket.inspect(server)!.kind === "listener") {
-    const { dropped } = socket.inspect(server) as socket.ListenerRecord;
-    if (dropped > 0) break;
-    await task.sleep(1);
-  }
+  await decided(server, accepting);
   const outcome = task.take(accepting);
   const names = outcome?.status === "Completed"
     ? tls.info(outcome.value as socket.SocketId).peerCertificate!.names
@@ -252,16 +270,50 @@ Deno.test("a client that is trusted cannot make itself another one that is", () 
     assertEquals(await asked(forged, trusts), "refused");
   }));
 
+Deno.test("a server that has a listed certificate and not its key is refused", () =>
+  leavingNothing(async () => {
+    for (const version of [1, 3] as const) {
+      const localhostOnly = { issuer: "localhost", subject: "localhost" };
+      const { cert } = forge({ ...localhostOnly, version });
+      const { key } = forge(localhostOnly);
+      const server = createServer({ cert, key });
+      server.on("tlsClientError", () => {});
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as { port: number };
+      const options = { ca: cert, unsafelyIgnoreHostname: true, ...clientPair };
+      assertEquals(
+        await tls.tcpconnect("127.0.0.1", port, "localhost", options).then(socket.close, () => 0),
+        0,
+        `version ${version}`,
+      );
+      server.close();
+      await once(server, "close");
+    }
+  }));
+
+Deno.test("a client that has a listed certificate and not its key is refused", () =>
+  leavingNothing(async () => {
+    const alice = forge({ issuer: "alice", subject: "alice", version: 1 });
+    const { key } = forge({ issuer: "alice", subject: "alice" });
+    const options = { ...selfsigned, requestCert: true, ca: alice.cert };
+    const server = tls.tcpserver("127.0.0.1", 0, options);
+    const accepting = tls.accept(server);
+    const [host, port] = tls.getlocal(server);
+    const names = { host, port, servername: "localhost" };
+    const thief = connect({ ...names, ca: selfsigned.cert, cert: alice.cert, key });
+    thief.on("error", () => {});
+    const closed = new Promise((resolve) => thief.on("close", resolve));
+    await decided(server, accepting);
+    assertEquals(task.status(accepting), "Running");
+    task.forget(accepting);
+    socket.close(server);
+    await closed;
+  }));
+
 Deno.test("a client of an authority, and of its authority, is let in", () =>
   leavingNothing(async () => {
     assertEquals(await asked(clientPair, [ca]), ["client.test"]);
-    const middle = issue({
-      names: ["Middle"],
-      notBefore: inDays(-1),
-      notAfter: inDays(1),
-      ca: true,
-      issuer: { name: "Root", key: root.key },
-    });
     const below = issue({
       names: ["below.test"],
       notBefore: inDays(-1),
@@ -279,7 +331,7 @@ Deno.test("info() tells no name that a certificate only seems to have", () =>
     const odd = signed("odd", {
       extensions: [
         alternative(uri("admin.test"), dns("bob.test, DNS:admin.test"), dns("bob.test")),
-        extension("2.5.29.37", element(Tag.sequence, oid("1.3.6.1.5.5.7.3.2"))),
+        extendedKeyUsage(CLIENT_AUTH),
       ],
     });
     assertEquals(await asked(odd, [root.cert]), ["bob.test, DNS:admin.test", "bob.test"]);

@@ -136,6 +136,8 @@ export function readCertificate(bytes: Uint8Array, name = "cert"): CertificateFa
 
 /** The parts of a certificate. */
 export interface CertificateParts {
+  /** All of it. */
+  readonly bytes: Uint8Array;
   /** What is signed, how, and the signature. */
   readonly signed: Element;
   readonly algorithm: Element;
@@ -149,6 +151,8 @@ export interface CertificateParts {
   readonly publicKey: Element;
   /** By the bytes of their IDs, joined by commas. */
   readonly extensions: ReadonlyMap<string, Element>;
+  /** The IDs of those that nobody may pass over who does not know them. */
+  readonly critical: readonly string[];
 }
 
 /** Takes a DER certificate apart. */
@@ -164,6 +168,7 @@ export function openCertificate(bytes: Uint8Array): CertificateParts {
   const [notBefore, notAfter] = inside(validity, Tag.sequence);
   if (!signature || !publicKey || !notBefore || !notAfter) throw broken();
   return {
+    bytes,
     signed,
     algorithm,
     signature,
@@ -173,21 +178,25 @@ export function openCertificate(bytes: Uint8Array): CertificateParts {
     notAfter: readTime(notAfter),
     subject,
     publicKey,
-    extensions: readExtensions(optional.find(({ tag }) => tag === context(3, true))),
+    ...readExtensions(optional.find(({ tag }) => tag === context(3, true))),
   };
 }
 
-function readExtensions(list: Element | undefined): Map<string, Element> {
+function readExtensions(
+  list: Element | undefined,
+): Pick<CertificateParts, "extensions" | "critical"> {
   const found: Map<string, Element> = new Map();
-  if (list === undefined) return found;
+  const critical: string[] = [];
+  if (list === undefined) return { extensions: found, critical };
   for (const extension of inside(inside(list, context(3, true))[0], Tag.sequence)) {
     const parts = inside(extension, Tag.sequence);
     const id = parts[0]?.value.join() ?? "";
     // Whoever reads the first of two would see another certificate than who reads the last.
     if (found.has(id)) throw broken();
     found.set(id, parts.at(-1)!); // after the optional "critical"
+    if (parts.length > 2 && parts[1].value[0] !== 0) critical.push(id);
   }
-  return found;
+  return { extensions: found, critical };
 }
 
 const SUBJECT_ALT_NAME = "85,29,17"; // 2.5.29.17
@@ -223,8 +232,9 @@ function commonNames(subject: Element): string[] {
     );
 }
 
+/** Every byte counts: a name behind a byte order mark is another one. */
 function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 /** The first few names: a certificate may have thousands. */
@@ -262,7 +272,7 @@ const USABLE = "give RSA of 2,048 bits or more, EC (P-256, P-384 or P-521) or Ed
 const CURVES = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 
 /** Refuses a key with which no handshake of Deno's or of Node's TLS here succeeds. */
-function checkKind({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): void {
+export function checkKind({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): void {
   const { modulusLength = 0, namedCurve = "" } = asymmetricKeyDetails ?? {};
   if (asymmetricKeyType === "rsa") {
     if (modulusLength >= 2048) return;

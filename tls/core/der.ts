@@ -119,6 +119,11 @@ export function inside(parent: Element | undefined, tag: number): Element[] {
   return elements(parent.value);
 }
 
+/** Whether two byte arrays hold the same. */
+export function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, i) => byte === other[i]);
+}
+
 /** Reads a Time. */
 export function readTime({ tag, value }: Element): Date {
   const text = new TextDecoder().decode(value);
@@ -128,8 +133,8 @@ export function readTime({ tag, value }: Element): Date {
   const full = (century ?? (Number(year) < 50 ? "20" : "19")) + year;
   const date = new Date(`${full}-${month}-${day}T${hour}:${minute}:${second}Z`);
   // An invalid date compares false with everything: it would count as neither expired nor in the
-  // future.
-  if (Number.isNaN(date.getTime())) throw broken();
+  // future. The 30th of February would be read as another day.
+  if (Number.isNaN(date.getTime()) || date.getUTCDate() !== Number(day)) throw broken();
   return date;
 }
 

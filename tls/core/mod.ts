@@ -9,6 +9,8 @@
 import "./plan.ts"; // options that were checked
 import "./certificate.ts";
 import "./chain.ts"; // who vouches for them
+import "./authority.ts"; // who may
+import "./strict.ts"; // and in which form
 import "./x509.ts"; // certificates of one's own making
 import "./der.ts";
 import "./pem.ts";
