@@ -20,6 +20,7 @@ const both: Wrong[] = [
   [{ alpn: [""] }, RangeError, "alpn"],
   [{ alpn: ["x".repeat(256)] }, RangeError, "alpn"],
   [{ alpn: ["é".repeat(128)] }, RangeError, "alpn"],
+  [{ alpn: Array(400).fill("x".repeat(150)) }, RangeError, "60000 bytes in all"],
   [{ alpn: null }, TypeError, "alpn"],
   [{ ca: 5 }, TypeError, "ca"],
   [{ ca: null }, TypeError, "ca"],

@@ -9,6 +9,7 @@
 import "./plan.ts"; // options that were checked
 import "./certificate.ts";
 import "./chain.ts"; // who vouches for them
+import "./showable.ts"; // what can be shown of them
 import "./x509.ts"; // certificates of one's own making
 import "./der.ts";
 import "./pem.ts";
