@@ -143,7 +143,8 @@ export interface TlsListenSettings extends TlsServerSettings {
    * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`:
    * past that, the one that has been silent longest is dropped. Four times as many may have sent it
    * and not be done with their handshake: past that, the one that sent it first is dropped. The two
-   * are counted apart, so that whoever says nothing pushes out nobody who does.
+   * are counted apart, so that whoever says nothing pushes out nobody who does. Each has a
+   * descriptor: allow far fewer than the process may have.
    *
    * @default {1000}
    */
