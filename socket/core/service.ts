@@ -58,6 +58,8 @@ const OF_THE_PEER = new Set([
 ]);
 /** The same if the system or TLS says so; a program brings them about as well. */
 const OF_EITHER = new Set(["ENOTCONN", "EPIPE", "EPROTO"]);
+/** What TLS has to say of a peer: the alert that it sent, or what is wrong with its certificate. */
+const OF_TLS = /^(ERR_SSL|ERR_TLS_CERT|CERT|UNABLE|DEPTH|SELF|INVALID|HOSTNAME)_/;
 
 export class Service implements Owner {
   readonly task: Task;
@@ -172,7 +174,9 @@ export class Service implements Owner {
 /** Whether a failure is one of this connection that the program has no part in. */
 function isOfPeer(error: unknown, id: SocketId): boolean {
   if (!(error instanceof SocketError) || error.socket !== id) return false;
-  return OF_THE_PEER.has(error.code) || (OF_EITHER.has(error.code) && error.cause !== undefined);
+  const { code, cause } = error;
+  return OF_THE_PEER.has(code) ||
+    (cause !== undefined && (OF_EITHER.has(code) || OF_TLS.test(code)));
 }
 
 /** What the handler of a connection is given: nothing but its signal, made when it is asked for. */

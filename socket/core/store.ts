@@ -107,6 +107,17 @@ export function takeOver(buffer: ArrayBufferLike, offset: number, length: number
 }
 
 function objectionTo(buffer: ArrayBufferLike): string {
-  if (!(buffer instanceof ArrayBuffer)) return "its memory is shared";
-  return buffer.detached ? "it is detached" : "its memory is a WebAssembly memory's";
+  let isDetached: boolean;
+  try {
+    isDetached = detachedOf.call(buffer);
+  } catch {
+    return "its memory is shared";
+  }
+  return isDetached ? "it is detached" : "its memory is a WebAssembly memory's";
 }
+
+/** The getter knows the memory of every realm, and no shared one. */
+const detachedOf: () => boolean = Object.getOwnPropertyDescriptor(
+  ArrayBuffer.prototype,
+  "detached",
+)!.get!;

@@ -73,7 +73,7 @@ export interface ServeOptions {
    * reason of its signal), and of accepts that fail otherwise than by a shortage (then with the
    * listener's ID). Without it, it is reported like the unseen fault of a spawned task; but not a
    * failure of the handler's own connection that is the peer's doing or the network's, such as
-   * `ECONNRESET`.
+   * `ECONNRESET`, an alert of TLS, or a certificate that is refused.
    */
   onError?: (error: unknown, id: SocketId) => void;
 }

@@ -95,6 +95,20 @@ for (
   });
 }
 
+test("send() says why memory of another realm cannot be given up", (pair) => {
+  const kinds = {
+    "it is detached": "new ArrayBuffer(8)",
+    "its memory is a WebAssembly memory's": "new WebAssembly.Memory({ initial: 1 }).buffer",
+    "its memory is shared": "new SharedArrayBuffer(8)",
+  };
+  for (const [reason, source] of Object.entries(kinds)) {
+    const data = new Uint8Array(runInNewContext(source));
+    if (reason === "it is detached") detach(data);
+    assertThrows(() => socket.send(pair.client, data, { transfer: true }), TypeError, reason);
+  }
+  return Promise.resolve();
+});
+
 test("recvInto() faults EINVAL and takes nothing when its buffer was detached", async (pair) => {
   const buffer = new Uint8Array(100);
   const ids = [socket.recvInto(pair.peer, buffer), socket.recvInto(pair.peer, buffer)];

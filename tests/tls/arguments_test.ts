@@ -107,6 +107,22 @@ for (const wrong of [...forClients, ...halves]) {
   });
 }
 
+test("every call throws RangeError for more protocol names than a hello has room for", async () => {
+  using ends = await tcpPair();
+  const alpn = Array.from({ length: 400 }, () => "x".repeat(149));
+  const calls: ((options: Loose) => unknown)[] = [
+    (options) => tls.connect("127.0.0.1", 9, "", options),
+    (options) => tls.tcpserver("127.0.0.1", 0, { ...options, native: true }),
+    (options) => tls.tcpserver("127.0.0.1", 0, options),
+    (options) => socket.starttls(ends.client, options),
+    (options) => socket.starttls(ends.peer, { ...options, ...pair }),
+  ];
+  for (const call of calls) {
+    assertWrong([{ alpn: [...alpn, "y"] }, RangeError, "at most 60000 bytes in all"], call);
+  }
+  tls.close(tls.tcpserver("127.0.0.1", 0, { ...pair, alpn }));
+});
+
 test('connect() throws for "host", an option of starttls only', () => {
   const options = { host: "a.test" } as Loose;
   assertThrows(() => tls.connect("127.0.0.1", 9, "", options), TypeError, 'Unknown option "host"');

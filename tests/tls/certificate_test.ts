@@ -511,6 +511,38 @@ Deno.test("chooseByName() prefers the very name, then a wildcard, then the first
   assertEquals(chooseByName(list), list[0]);
 });
 
+Deno.test("chooseByName() finds what a look at every name finds", () => {
+  const labels = ["", "a", "b", "*", "*.", "1", "10.0.0.1", "a.b", "B.", "..", "*.a", ".", "::1"];
+  const names = labels.flatMap((one) => labels.map((other) => `${one}.${other}`));
+  /** As it is documented. */
+  const slowly = (list: readonly { names: readonly string[] }[], wanted: string) => {
+    const bare = (name: string) => name.toLowerCase().replace(/\.$/, "");
+    return list.find(({ names }) => names.some((name) => bare(name) === bare(wanted))) ??
+      list.find(({ names }) => names.some((name) => matchesName(name, wanted))) ?? list[0];
+  };
+  for (let size = 1; size <= names.length; size += 12) {
+    const list = names.slice(0, size).toReversed().map((name, i) => ({ names: [name, names[i]] }));
+    for (const wanted of [...labels, ...names]) {
+      assertEquals(chooseByName(list, wanted), slowly(list, wanted), `${wanted} of ${size}`);
+    }
+  }
+});
+
+Deno.test("chooseByName() looks at no list of names twice", () => {
+  let looks = 0;
+  const names = Array.from({ length: 100 }, (_, i) => `${i}.test`);
+  const list = names.map((name) => ({
+    get names() {
+      looks++;
+      return [name, `*.${name}`];
+    },
+  }));
+  for (const wanted of ["99.test", "a.99.test", "unknown.test", "a.unknown.test", ""]) {
+    chooseByName(list, wanted);
+  }
+  assertEquals(looks, 100);
+});
+
 Deno.test("parseIp() and formatIp() agree, and neither takes a name", () => {
   for (
     const ip of [

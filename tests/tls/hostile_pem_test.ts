@@ -73,11 +73,11 @@ Deno.test("checkAuthorities() takes authorities by the thousand", () => {
 });
 
 Deno.test("checkPair() takes names by the thousand, and shows a few in its errors", () => {
-  const names = Array.from({ length: 4000 }, (_, i) => `host${i}.a.test`);
+  const names = Array.from({ length: 3500 }, (_, i) => `host${i}.a.test`);
   const many = selfsigned(names);
   assertEquals(checkPair(many).names, names);
   const { message } = assertThrows(() => checkPair({ cert: many.cert, key }), TlsError);
-  assertStringIncludes(message, '"host0.a.test", "host1.a.test", "host2.a.test" and 3997 more');
+  assertStringIncludes(message, '"host0.a.test", "host1.a.test", "host2.a.test" and 3497 more');
 });
 
 /** Sequences in sequences, as deep as 60 KB make them. */

@@ -4,11 +4,13 @@ import { assertEquals, assertThrows } from "@std/assert";
 import net from "node:net";
 import nodeTls from "node:tls";
 import { socket, task, tls } from "../../mod.ts";
+import type { StarttlsClientOptions } from "../../tls/core/types.ts";
 import { randomBytes, receiveAll, sha256, textOf } from "../bytes.ts";
 import { canCount, descriptorsBackTo, openDescriptors } from "../descriptors.ts";
 import { tlsPair } from "../pair.ts";
-import { faultOf, leavingNothing, turn, until } from "../settle.ts";
-import { ca, clientKinds, pair, refusal, serverKinds } from "./helpers.ts";
+import { serveProxy } from "../proxy.ts";
+import { codeOf, faultOf, leavingNothing, turn, until } from "../settle.ts";
+import { ca, clientKinds, clientPair, pair, refusal, serverKinds } from "./helpers.ts";
 
 /** Sends back whatever comes, until it ends. */
 async function echo(id: socket.SocketId): Promise<void> {
@@ -102,6 +104,27 @@ for (const [kind, options] of serverKinds) {
     assertEquals([reports, codes], [[], ["EUNEXPECTEDEOF"]]);
   });
 
+  test("serve() does not report an alert that a client sends", async (server) => {
+    const [reports, codes]: [unknown[], string[]] = [[], []];
+    task.setFaultHandler((error) => reports.push(error));
+    const onError = (error: unknown) => codes.push((error as socket.SocketError).code);
+    const handler = async (id: socket.SocketId) => {
+      await task.await(tls.send(id, randomBytes(50_000)));
+      await task.await(tls.recv(id));
+    };
+    for (const options of [{}, { onError }]) {
+      const serving = tls.serve(server, handler, options);
+      // A client that is sent what it cannot decrypt says so.
+      await using proxy = await serveProxy(tls.getlocal(server), { toClient: { flipAt: 20_000 } });
+      const client = await tls.tcpconnect(...proxy.address, "localhost", { ca });
+      assertEquals(await codeOf(tls.recvExact(client, 50_000)), "EPROTO");
+      tls.close(client);
+      await until(() => task.inspect().every(({ kind }) => kind !== "handler"));
+      task.cancel(serving);
+    }
+    assertEquals([reports, codes], [[], ["ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC"]]);
+  });
+
   test("serve() is held up by nobody who does not finish a handshake", async (server) => {
     const errors: unknown[] = [];
     tls.serve(server, echo, { onError: (error) => errors.push(error) });
@@ -144,6 +167,42 @@ for (const [kind, options] of serverKinds) {
     assertEquals(await echoed(await dial(server), "again"), "again");
   });
 }
+
+Deno.test("serve() does not report a client that an upgrade in its handler refuses", () =>
+  leavingNothing(async () => {
+    const [reports, codes]: [unknown[], string[]] = [[], []];
+    const before = task.setFaultHandler((error) => reports.push(error));
+    const onError = (error: unknown) => codes.push((error as socket.SocketError).code);
+    const server = socket.tcpserver("127.0.0.1", 0);
+    const upgrade = { ...pair, requestCert: true, ca };
+    const clients: StarttlsClientOptions[] = [
+      { ca }, // shows no certificate
+      { ca, ...tls.selfsigned(["stranger.test"]) }, // nobody vouches for it
+      { ...clientPair }, // does not trust the server
+    ];
+    for (const options of [{}, { onError }]) {
+      const serving = socket.serve(server, async (id) => {
+        await task.await(socket.starttls(id, upgrade));
+        await task.await(socket.recv(id));
+      }, options);
+      for (const own of clients) {
+        const client = await socket.tcpconnect(...socket.getlocal(server));
+        await task.await(socket.starttls(client, { host: "localhost", ...own })).catch(() => {});
+        await until(() => task.inspect().every(({ kind }) => kind !== "handler"));
+        socket.close(client);
+      }
+      task.cancel(serving);
+    }
+    socket.close(server);
+    await task.wait();
+    task.setFaultHandler(before);
+    assertEquals([reports, codes.length], [[], clients.length]);
+    assertEquals(
+      codes.every((code) => /^(ERR_SSL|UNABLE|DEPTH|CERT)_/.test(code)),
+      true,
+      `${codes}`,
+    );
+  }));
 
 Deno.test("serve() of tls faults EPROTO when the listener is plain", () =>
   leavingNothing(async () => {

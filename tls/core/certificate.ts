@@ -8,7 +8,7 @@
  * | `ERR_OSSL_X509_KEY_VALUES_MISMATCH` | the key belongs to another certificate |
  * | `ERR_MISSING_PASSPHRASE` | the key is encrypted |
  * | `ERR_SSL_EE_KEY_TOO_SMALL` | the key is RSA of less than 2,048 bits |
- * | `ERR_OSSL_UNSUPPORTED` | the key is of a kind that no implementation of TLS here can use |
+ * | `ERR_OSSL_UNSUPPORTED` | the key is of a kind, or the certificate of a version or with a critical extension, that no implementation of TLS here can use |
  * | `ERR_SSL_EXCESSIVE_MESSAGE_SIZE` | the chain is longer than any peer takes |
  * | `ERR_OSSL_PEM_NO_START_LINE` | the text holds no certificate, or no key |
  * | `ERR_OSSL_PEM_BAD_BASE64_DECODE` | a PEM block is cut short or is not Base64 |
@@ -21,6 +21,7 @@ import { TlsError } from "./codes.ts";
 import { broken, context, type Element, elements, inside, readTime, Tag } from "./der.ts";
 import { formatIp } from "./names.ts";
 import { decodePem, encodePem, encrypted } from "./pem.ts";
+import { flawOf, LONGEST } from "./showable.ts";
 import type { CertificatePair } from "./types.ts";
 
 /** OpenSSL takes no longer chain of a peer's, and others take less. */
@@ -35,6 +36,8 @@ export interface CheckedPair extends CertificatePair {
   readonly names: readonly string[];
   /** The chain is valid until here: the earliest end of its certificates. */
   readonly notAfter: Date;
+  /** The first certificate is older than version 3, which Deno's own TLS cannot show. */
+  readonly isOld: boolean;
 }
 
 /** What is read from one certificate. */
@@ -72,12 +75,26 @@ export function checkPair({ cert, key }: CertificatePair): CheckedPair {
   const chain = blocks.map((bytes) => readCertificate(bytes));
   const { pem, object } = readKey(key);
   if (!keyMatches(blocks[0], object)) throw mismatch(blocks, chain, object);
+  const flaw = flawOf(blocks[0]);
+  if (flaw === "length") throw tooLong("cert", `one of ${blocks[0].length} bytes`, LONGEST);
+  if (flaw === "encoding") throw garbled("cert", "certificate", undefined);
+  if (flaw === "extension") throw unsupported("has a critical extension that nobody here knows");
   return {
     cert: blocks.map((bytes) => encodePem("CERTIFICATE", bytes)).join(""),
     key: pem,
     names: chain[0].names,
     notAfter: chain.map(({ notAfter }) => notAfter).reduce((a, b) => b < a ? b : a),
+    isOld: flaw === "version",
   };
+}
+
+/** Refuses what Deno's own TLS cannot show. */
+export function checkForNative({ isOld }: CheckedPair): void {
+  if (isOld) throw unsupported(`is older than version 3, which Deno's own TLS cannot show`);
+}
+
+function unsupported(what: string): TlsError {
+  return new TlsError("ERR_OSSL_UNSUPPORTED", `"cert" ${what}: have it issued anew`);
 }
 
 /**
@@ -312,10 +329,10 @@ function mismatch(
   );
 }
 
-function tooLong(name: string, what: string): TlsError {
+function tooLong(name: string, what: string, most = MAX_CHAIN): TlsError {
   return new TlsError(
     "ERR_SSL_EXCESSIVE_MESSAGE_SIZE",
-    `"${name}" holds ${what}, ${MAX_CHAIN} is the most` +
+    `"${name}" holds ${what}, ${most} is the most` +
       (name === "cert"
         ? ": give the server's certificate and what leads to its authority, not a bundle"
         : ""),

@@ -11,6 +11,7 @@ import "./certificate.ts";
 import "./chain.ts"; // who vouches for them
 import "./authority.ts"; // who may
 import "./strict.ts"; // and in which form
+import "./showable.ts"; // what can be shown of them
 import "./x509.ts"; // certificates of one's own making
 import "./der.ts";
 import "./pem.ts";

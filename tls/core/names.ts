@@ -15,23 +15,53 @@ export function matchesName(pattern: string, serverName: string): boolean {
   const wanted = canonical(serverName);
   const offered = canonical(pattern);
   if (!offered.startsWith("*.")) return wanted === offered;
-  const dot = wanted.indexOf(".");
-  return dot > 0 && wanted.slice(dot) === offered.slice(1) && parseIp(wanted) === undefined;
+  return behindLabel(wanted) === offered.slice(1);
 }
+
+interface Named {
+  readonly names: readonly string[];
+}
+
+/** Where each name is first, in lower case; of a wildcard, what comes behind the `*`. */
+interface Index {
+  readonly exact: ReadonlyMap<string, Named>;
+  readonly wild: ReadonlyMap<string, Named>;
+}
+
+/** Strangers choose what is looked for: so it takes no time that grows with the list. */
+const indices: WeakMap<readonly Named[], Index> = new WeakMap();
 
 /**
  * Picks the entry of `list` for `serverName`: the first with the very name, else the first whose
  * wildcard covers it, else the first of all (the default). An empty `serverName` (a client without
  * SNI) gives the default.
+ *
+ * @param list Must not change once something was picked from it.
  */
-export function chooseByName<T extends { names: readonly string[] }>(
-  list: readonly T[],
-  serverName = "",
-): T {
+export function chooseByName<T extends Named>(list: readonly T[], serverName = ""): T {
+  let index = indices.get(list);
+  if (index === undefined) indices.set(list, index = indexOf(list));
   const wanted = canonical(serverName);
-  return list.find(({ names }) => names.some((name) => canonical(name) === wanted)) ??
-    list.find(({ names }) => names.some((name) => matchesName(name, wanted))) ??
-    list[0];
+  const found = index.exact.get(wanted) ?? index.wild.get(behindLabel(wanted));
+  return (found ?? list[0]) as T;
+}
+
+function indexOf(list: readonly Named[]): Index {
+  const [exact, wild] = [new Map<string, Named>(), new Map<string, Named>()];
+  for (const entry of list) {
+    for (const name of entry.names.map(canonical)) {
+      if (!exact.has(name)) exact.set(name, entry);
+      const rest = name.startsWith("*.") ? name.slice(1) : undefined;
+      if (rest !== undefined && !wild.has(rest)) wild.set(rest, entry);
+    }
+  }
+  return { exact, wild };
+}
+
+/** What a wildcard must have behind its `*` to cover a name; `""` if none can. */
+function behindLabel(name: string): string {
+  const dot = name.indexOf(".");
+  return dot > 0 && parseIp(name) === undefined ? name.slice(dot) : "";
 }
 
 /** The 4 or 16 bytes of an IP address, `undefined` if it is none. */

@@ -13,7 +13,7 @@ import {
 } from "../../task/core/mod.ts";
 import { CONNECT_TIMEOUT } from "../../socket/core/dial.ts";
 import { translate } from "../../socket/core/failure.ts";
-import { checkAuthorities, type CheckedPair, checkPair } from "./certificate.ts";
+import { checkAuthorities, type CheckedPair, checkForNative, checkPair } from "./certificate.ts";
 import { TlsError } from "./codes.ts";
 
 export const CLIENT: readonly string[] = [
@@ -106,7 +106,10 @@ export function checkServer(
     throw new TypeError('"ca" says whose client certificates to trust: it needs "requestCert"');
   }
   const pairs = pair === undefined ? certs === undefined ? [] : checkPairs(op, certs) : [pair];
-  if (native) checkNative({ requestCert, maxHandshakes, proxyProtocol }, pairs);
+  if (native) {
+    checkNative({ requestCert, maxHandshakes, proxyProtocol }, pairs);
+    certified(op, () => pairs.forEach(checkForNative));
+  }
   return {
     pairs,
     native,
@@ -172,15 +175,25 @@ function checkCa(op: string, ca: unknown): string[] | undefined {
   });
 }
 
+/** All extensions of a ClientHello have 65,535 bytes between them; the others need a few thousand. */
+const MAX_ALPN = 60_000;
+
 function checkAlpn(alpn: unknown): string[] | undefined {
   if (alpn === undefined) return undefined;
   if (!Array.isArray(alpn)) throw wrongType("alpn", "an array of strings", alpn);
   const protocols: string[] = Array.from(alpn); // once
+  let total = 0;
   for (const protocol of protocols) {
     checkString("alpn", protocol);
-    if (protocol === "" || new TextEncoder().encode(protocol).length > 255) {
+    const { length } = new TextEncoder().encode(protocol);
+    if (protocol === "" || length > 255) {
       throw wrongRange("alpn", "protocol names of 1 to 255 bytes", protocol);
     }
+    total += 1 + length;
+  }
+  if (total > MAX_ALPN) {
+    const most = `at most ${MAX_ALPN} bytes in all, with one more for each name`;
+    throw wrongRange("alpn", most, total);
   }
   return protocols;
 }

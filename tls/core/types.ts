@@ -28,7 +28,10 @@ export type ServerCertificate = (CertificatePair & { certs?: undefined }) | Cert
 export interface TlsClientSettings {
   /** Certificates to trust besides those that Deno trusts: PEM, each text one or several. */
   ca?: string | readonly string[];
-  /** The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. */
+  /**
+   * The application protocols to offer, the preferred one first: `["h2", "http/1.1"]`. Each has 1
+   * to 255 bytes, and all, with one more for each, at most 60,000.
+   */
   alpn?: readonly string[];
   /**
    * The longest that it may take until the handshake is done, in milliseconds, at most `2 ** 31 -
@@ -75,7 +78,7 @@ export type StarttlsClientOptions = StarttlsClientSettings & OwnCertificate;
 
 /** How a server secures a connection, besides its certificate. */
 export interface TlsServerSettings {
-  /** The application protocols to accept, the preferred one first. */
+  /** The application protocols to accept, the preferred one first; as many as a client may offer. */
   alpn?: readonly string[];
   /**
    * Whom to trust as the issuer of a client's certificate, and nobody else: PEM, each text one or
@@ -140,7 +143,8 @@ export interface TlsListenSettings extends TlsServerSettings {
    * How many clients may be connected that have not sent their ClientHello, 1 to `2 ** 32 - 1`:
    * past that, the one that has been silent longest is dropped. Four times as many may have sent it
    * and not be done with their handshake: past that, the one that sent it first is dropped. The two
-   * are counted apart, so that whoever says nothing pushes out nobody who does.
+   * are counted apart, so that whoever says nothing pushes out nobody who does. Each has a
+   * descriptor: allow far fewer than the process may have.
    *
    * @default {1000}
    */
