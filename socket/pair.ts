@@ -6,6 +6,7 @@ import { handles } from "./core/handle.ts";
 import { tcpserver } from "./listen.ts";
 import { getListener } from "./core/lookup.ts";
 import type { Stream } from "./core/stream.ts";
+import type { Address } from "./core/types.ts";
 
 /**
  * Makes two sockets that are connected to each other, over TCP on loopback: for tests, and for
@@ -32,7 +33,7 @@ export async function pair(): Promise<[SocketId, SocketId]> {
   try {
     const client = await awaitTask(connect(...getListener("pair", server).local));
     try {
-      return [client, await acceptFrom(server, portOf(client, "local"))];
+      return [client, await acceptFrom(server, streamOf(client).local)];
     } catch (error) {
       close(client);
       throw error;
@@ -42,15 +43,16 @@ export async function pair(): Promise<[SocketId, SocketId]> {
   }
 }
 
-/** Accepts the connection from this port; whoever else has found the listener is closed. */
-async function acceptFrom(server: SocketId, port: number): Promise<SocketId> {
+/** Accepts the connection from this address; whoever else has found the listener is closed. */
+async function acceptFrom(server: SocketId, [ip, port]: Address): Promise<SocketId> {
   for (;;) {
     const peer = await awaitTask(getListener("pair", server).accept());
-    if (portOf(peer, "remote") === port) return peer;
+    const { remote } = streamOf(peer);
+    if (remote[0] === ip && remote[1] === port) return peer;
     close(peer);
   }
 }
 
-function portOf(id: SocketId, end: "local" | "remote"): number {
-  return (handles.get(id) as Stream)[end][1];
+function streamOf(id: SocketId): Stream {
+  return handles.get(id) as Stream;
 }

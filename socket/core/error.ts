@@ -64,7 +64,7 @@ export class SocketError extends Error {
   constructor(code: string, op: string, details: SocketErrorDetails = {}) {
     const { errno, text } = lookUp(code);
     super(
-      `${op}${subject(details)}: ${details.text ?? text} (${code})`,
+      printable(`${op}${subject(details)}: ${details.text ?? text} (${code})`),
       details.cause === undefined ? undefined : { cause: details.cause },
     );
     this.code = code;
@@ -82,6 +82,16 @@ function subject({ socket, local, remote }: SocketErrorDetails): string {
   if (address !== undefined) return ` ${formatAddress(address)}`;
   return socket === undefined ? "" : ` socket ${socket}`;
 }
+
+/** Names may come from anywhere: in a message they are neither lines nor orders to a terminal. */
+function printable(message: string): string {
+  return message.replace(UNPRINTABLE, (found) => {
+    const code = found.codePointAt(0)!;
+    return `\\u{${code.toString(16)}}`;
+  });
+}
+
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** A name with a colon is no address, and a mistake to be shown as it is. */
 const IPV6 = /^[\da-f]*:[\da-f:.]*(%\w+)?$/i;

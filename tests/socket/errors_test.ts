@@ -10,6 +10,12 @@ import { runProgram } from "../subprocess.ts";
 const test = (name: string, run: () => Promise<void> | void) =>
   Deno.test(name, () => leavingNothing(async () => await run()));
 
+test("SocketError shows what cannot be printed", async () => {
+  const [host, shown] = ["a\n\x1b[2J\u202eb", "a\\u{a}\\u{1b}[2J\\u{202e}b"];
+  const error = await assertRejects(() => task.await(socket.connect(host, 80)), socket.SocketError);
+  assertEquals(error.message.includes(`connect ${shown}:80: `), true);
+});
+
 test("SocketError has the fields and the message of the failure", async () => {
   const server = socket.tcpserver("127.0.0.1", 0);
   const [host, port] = socket.getlocal(server);
