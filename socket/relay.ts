@@ -32,7 +32,8 @@ const BULK = 16 * 1024;
  *
  * State: of two connections. If one fails, both are closed, and the task faults with the failure:
  * `ECONNRESET`, `EPIPE` ... Faults `EBADF` if a socket is closed or unknown, `EOPNOTSUPP` if it is
- * a listener, `ECONNABORTED` when one is closed meanwhile.
+ * a listener, `ECONNABORTED` when one is closed meanwhile. Over TLS, too, the other side then sees
+ * its stream end as if it were whole: what must not be cut unnoticed says how long it is.
  *
  * @param a A connection.
  * @param b Another one.

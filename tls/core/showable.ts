@@ -8,7 +8,7 @@
  * is read by neither, yet shown by `node:tls`.
  */
 import { TlsError } from "./codes.ts";
-import { broken, context, type Element, elements, Tag } from "./der.ts";
+import { broken, context, type Element, elements, isSame, Tag } from "./der.ts";
 
 /** What is wrong with a certificate: its length, encoding, version, or one of its extensions. */
 export type Flaw = "length" | "encoding" | "version" | "extension";
@@ -37,7 +37,7 @@ function look(bytes: Uint8Array): Flaw | undefined {
   if (value.length !== 1 || value[0] !== VERSION_3) return "version";
   const [_serial, same, _issuer, _validity, _subject, key, list] = others;
   check(others, list === undefined ? CONTENT : [...CONTENT, context(3, true)]);
-  if (!isSame(same, algorithm)) throw broken();
+  if (!isSame(same.raw, algorithm.raw)) throw broken();
   checkBits(fields(key, PUBLIC_KEY)[1]);
   const extensions = list && parts(only(list.value, Tag.sequence).value);
   return extensions?.every(isKnown) === false ? "extension" : undefined;
@@ -100,8 +100,4 @@ function check(found: readonly Element[], tags: readonly number[]): void {
 /** A key or a signature has a whole number of bytes. */
 function checkBits({ value }: Element): void {
   if (value[0] !== 0) throw broken();
-}
-
-function isSame({ raw: one }: Element, { raw: other }: Element): boolean {
-  return one.length === other.length && one.every((byte, i) => byte === other[i]);
 }
