@@ -151,11 +151,12 @@ test("unixserver() works at the longest path that the system takes", async (fold
 
 test("unixserver() and unixconnect() say so when the path has a NUL", async (folder) => {
   const path = `${folder}/a\0b`;
+  const shown = `${folder}/a\\u{0}b`;
   const text = "invalid argument, a path has no NUL in it (EINVAL)";
   const thrown = assertThrows(() => socket.unixserver(path), socket.SocketError);
-  assertEquals(thrown.message, `listen ${path}: ${text}`);
+  assertEquals(thrown.message, `listen ${shown}: ${text}`);
   const rejected = await assertRejects(() => socket.unixconnect(path), socket.SocketError);
-  assertEquals(rejected.message, `connect ${path}: ${text}`);
+  assertEquals(rejected.message, `connect ${shown}: ${text}`);
 });
 
 test("unixconnect() names a relative path as it is", async () => {
