@@ -16,7 +16,8 @@ import { inDays } from "./helpers.ts";
 
 export const text = (value: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(value);
 export const bytes = (...values: number[]): Uint8Array<ArrayBuffer> => Uint8Array.from(values);
-export const sequence = (...parts: Uint8Array[]): Uint8Array => element(Tag.sequence, ...parts);
+export const sequence = (...parts: Uint8Array[]): Uint8Array<ArrayBuffer> =>
+  element(Tag.sequence, ...parts);
 export const yes: Uint8Array = element(Tag.boolean, bytes(0xff));
 export const no: Uint8Array = element(Tag.boolean, bytes(0));
 

@@ -10,6 +10,7 @@ import type { CertificatePair } from "../../tls/core/types.ts";
 import { issue } from "../../tls/core/x509.ts";
 import { withSeed } from "../random.ts";
 import { leavingNothing } from "../settle.ts";
+import { bytes, name, sequence, text, yes } from "./forge.ts";
 import { inDays } from "./helpers.ts";
 
 const { key } = issue({ names: ["key"], notBefore: inDays(-1), notAfter: inDays(1) });
@@ -18,15 +19,9 @@ const publicKey = new Uint8Array(
   createPublicKey(privateKey).export({ type: "spki", format: "der" }),
 );
 
-const bytes = (...values: number[]) => Uint8Array.from(values);
-const text = (value: string) => new TextEncoder().encode(value);
-const sequence = (...parts: Uint8Array[]) => element(Tag.sequence, ...parts);
-const name = sequence(
-  element(Tag.set, sequence(oid("2.5.4.3"), element(Tag.utf8String, text("x")))),
-);
+const party = name("x");
 const ecdsa = sequence(oid("1.2.840.10045.4.3.2"));
 const nothing = element(5);
-const critical = element(Tag.boolean, bytes(0xff));
 const extension = (id: string, ...parts: Uint8Array[]) =>
   sequence(oid(id), ...parts.slice(1), element(Tag.octetString, parts[0]));
 const localhost = sequence(element(context(2), text("localhost")));
@@ -48,9 +43,9 @@ function make(
 ): Uint8Array<ArrayBuffer> {
   const { spki = publicKey, extensions = [alternative], unique = [], behind = [] } = rest;
   const content = sequence(
-    ...[...version, integer(bytes(5)), ecdsa, name],
+    ...[...version, integer(bytes(5)), ecdsa, party],
     sequence(time(inDays(-1)), time(inDays(1))),
-    ...[name, spki, ...unique],
+    ...[party, spki, ...unique],
     ...(extensions.length > 0 ? [element(context(3, true), sequence(...extensions))] : []),
     ...behind,
   );
@@ -75,10 +70,10 @@ const kinds: Record<string, Uint8Array<ArrayBuffer>> = {
     extensions: [alternative, extension("1.2.3.4", bytes(9, 9))],
   }),
   "with a key usage that means nothing": make({
-    extensions: [alternative, extension("2.5.29.15", nothing, critical)],
+    extensions: [alternative, extension("2.5.29.15", nothing, yes)],
   }),
   "with names that must be understood": make({
-    extensions: [extension("2.5.29.17", localhost, critical)],
+    extensions: [extension("2.5.29.17", localhost, yes)],
   }),
   "of version 1": make(old),
   "of version 2": make({ ...old, version: [element(context(0, true), integer(bytes(1)))] }),
@@ -92,16 +87,16 @@ const kinds: Record<string, Uint8Array<ArrayBuffer>> = {
     extensions: [extension("2.5.29.17", concat([localhost, nothing]))],
   }),
   "with an extension that must be understood": make({
-    extensions: [alternative, extension("1.2.3.4", nothing, critical)],
+    extensions: [alternative, extension("1.2.3.4", nothing, yes)],
   }),
   "with policies that must be understood": make({
-    extensions: [alternative, extension("2.5.29.32", sequence(), critical)],
+    extensions: [alternative, extension("2.5.29.32", sequence(), yes)],
   }),
   "with a mark that is neither true nor false": make({
     extensions: [alternative, extension("1.2.3.4", nothing, element(Tag.boolean, bytes(1)))],
   }),
   "with an extension of four parts": make({
-    extensions: [alternative, extension("1.2.3.4", nothing, critical, critical)],
+    extensions: [alternative, extension("1.2.3.4", nothing, yes, yes)],
   }),
   "with something behind the extensions": make({ behind: [nothing] }),
   "with something behind the signature": make({ outside: [nothing] }),
@@ -209,8 +204,8 @@ Deno.test("flawOf() agrees with Deno's TLS on certificates that were changed at 
     const whole = make({
       extensions: [
         alternative,
-        extension("2.5.29.19", sequence(), critical),
-        extension("2.5.29.15", element(Tag.bitString, bytes(7, 0x80)), critical),
+        extension("2.5.29.19", sequence(), yes),
+        extension("2.5.29.15", element(Tag.bitString, bytes(7, 0x80)), yes),
         extension("1.2.3.4", nothing, element(Tag.boolean, bytes(0))),
       ],
     });
