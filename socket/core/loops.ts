@@ -56,6 +56,7 @@ abstract class Results<T> implements AsyncIterableIterator<T, undefined> {
       if (task.state === RUNNING) {
         this.#steps.add(step);
         addWaiter(task, step);
+        if (this.#steps.size === 1) this.waits(true);
       } else {
         claim(task);
         step.settled(task);
@@ -72,21 +73,19 @@ abstract class Results<T> implements AsyncIterableIterator<T, undefined> {
   protected end(): void {
     this.#done = true;
     this.#leave();
-    this.ended();
   }
 
-  /** The last result was given. */
-  protected ended(): void {}
+  /** A `next` is pending, or none is any more. */
+  protected waits(_: boolean): void {}
 
   /** What one `next` gives. */
   resultOf(step: Step<T>, task: Task): Result<T> | Promise<never> {
-    this.#steps.delete(step);
+    if (this.#steps.delete(step) && this.#steps.size === 0) this.waits(false);
     if (task.state === COMPLETED && !this.isEnd(task.value as T | null)) {
       return { done: false, value: task.value as T };
     }
     if (this.#done) return done();
     this.#done = true;
-    this.ended();
     // Not now: the socket is in the midst of settling.
     if (this.#steps.size > 0) queueMicrotask(() => this.#leave());
     return task.state === COMPLETED ? done() : rejectionOf(task);
@@ -132,7 +131,6 @@ export class Connections extends Results<SocketId> {
   override next(): Promise<Result<SocketId>> {
     this.#listener ??= this.#find();
     if (this.#listener?.closed) this.end();
-    else this.#listener?.watch(this.#onClose);
     return super.next();
   }
 
@@ -140,8 +138,10 @@ export class Connections extends Results<SocketId> {
     return false;
   }
 
-  protected override ended(): void {
-    this.#listener?.unwatch(this.#onClose);
+  /** A loop that nobody goes on with must not be held by its listener. */
+  protected override waits(yes: boolean): void {
+    if (yes) this.#listener!.watch(this.#onClose);
+    else this.#listener!.unwatch(this.#onClose);
   }
 }
 

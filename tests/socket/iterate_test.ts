@@ -254,3 +254,33 @@ Deno.test("a loop keeps nothing of what it has given", async () => {
   );
   assertEquals([code, stdout, stderr], [0, "[ undefined, undefined ]\n", ""]);
 });
+
+Deno.test("a listener keeps no loop that nobody goes on with", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    `
+    const server = socket.tcpserver("127.0.0.1", 0);
+    async function one() {
+      const client = await socket.tcpconnect(...socket.getlocal(server));
+      const loop = socket.connections(server);
+      const { value } = await loop.next();
+      [client, value!].forEach(socket.close);
+      return new WeakRef(loop);
+    }
+    async function left() {
+      const loop = socket.connections(server);
+      await loop.return!();
+      await loop.next();
+      return new WeakRef(loop);
+    }
+    const loops = [await one(), await left(), await one(), await left()];
+    await one();
+    await left();
+    await task.sleep(1);
+    (globalThis as any).gc();
+    console.log(loops.filter((loop) => loop.deref() !== undefined).length);
+    socket.close(server);
+    `,
+    ["--allow-net", "--v8-flags=--expose-gc"],
+  );
+  assertEquals([code, stdout, stderr], [0, "0\n", ""]);
+});
