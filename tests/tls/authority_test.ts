@@ -23,24 +23,24 @@ import {
 import {
   below,
   client,
+  FORM,
   leaf,
   localhost,
   middle,
   middleKey,
+  NO_AUTHORITY,
+  NOT_MEANT,
   root,
   rootKey,
   server,
   table,
   theRoot,
+  UNREADABLE,
 } from "./peers.ts";
 
-const NO_AUTHORITY = "INVALID_PURPOSE: who vouches for the certificate is no authority";
 const OTHER_USE = "INVALID_PURPOSE: who vouches for the certificate may not do so for this use";
-const NOT_MEANT = "INVALID_PURPOSE: certificate is not meant for this use";
 const TOO_FAR = "CERT_REJECTED: an authority has more authorities below it than it may have";
 const CRITICAL = "CERT_REJECTED: certificate has a critical extension that nobody knows here";
-const UNREADABLE = "CERT_REJECTED: a certificate cannot be read";
-const FORM = "CERT_REJECTED: certificate is not of version 3, or not encoded strictly";
 
 const constraints = (...parts: Uint8Array[]) => extension("2.5.29.19", sequence(...parts));
 const number = (...value: number[]) => element(Tag.integer, bytes(...value));

@@ -24,27 +24,27 @@ import {
 import {
   below,
   client,
+  FORM,
   leaf,
   leafKey,
   listOf,
   localhost,
   middle,
   middleKey,
+  NO_AUTHORITY,
+  NOT_MEANT,
   outcome,
   peerOf,
   root,
   server,
+  SIGNATURE,
   strangersKey,
   table,
   theRoot,
+  UNREADABLE,
 } from "./peers.ts";
 
-const SIGNATURE = "CERT_SIGNATURE_FAILURE: bad signature";
-const UNREADABLE = "CERT_REJECTED: a certificate cannot be read";
 const UNKNOWN = "UNABLE_TO_GET_ISSUER_CERT: unknown issuer";
-const FORM = "CERT_REJECTED: certificate is not of version 3, or not encoded strictly";
-const NO_AUTHORITY = "INVALID_PURPOSE: who vouches for the certificate is no authority";
-const NOT_MEANT = "INVALID_PURPOSE: certificate is not meant for this use";
 
 /** By somebody whom nobody knows. */
 const strange = (more: Partial<Forged> = {}) =>

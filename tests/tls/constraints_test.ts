@@ -14,10 +14,9 @@ import {
   sequence,
   text,
 } from "./forge.ts";
-import { below, localhost, middle, root, server, table, theRoot } from "./peers.ts";
+import { below, localhost, middle, root, server, table, theRoot, UNREADABLE } from "./peers.ts";
 
 const OTHER_NAMES = "CERT_REJECTED: an authority vouches for a name that it may not vouch for";
-const UNREADABLE = "CERT_REJECTED: a certificate cannot be read";
 const directory = (...cns: string[]) => element(context(4, true), distinguished(...cns));
 const distinguished = (...cns: string[]) => sequence(...cns.map((cn) => name(cn).slice(2)));
 const mail = (address: string) => element(context(1), text(address));

@@ -9,6 +9,13 @@ import type { TlsError } from "../../tls/core/codes.ts";
 import { encodePem } from "../../tls/core/pem.ts";
 import { alternative, dns, type Forged, isAuthority, type Made, make, makeKey } from "./forge.ts";
 
+// What is said of them.
+export const FORM = "CERT_REJECTED: certificate is not of version 3, or not encoded strictly";
+export const NOT_MEANT = "INVALID_PURPOSE: certificate is not meant for this use";
+export const NO_AUTHORITY = "INVALID_PURPOSE: who vouches for the certificate is no authority";
+export const SIGNATURE = "CERT_SIGNATURE_FAILURE: bad signature";
+export const UNREADABLE = "CERT_REJECTED: a certificate cannot be read";
+
 export const rootKey: KeyObject = makeKey();
 export const middleKey: KeyObject = makeKey();
 export const leafKey: KeyObject = makeKey();

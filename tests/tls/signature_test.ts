@@ -16,10 +16,8 @@ import {
   sequence,
 } from "./forge.ts";
 import { available, writeFiles } from "./openssl.ts";
-import { leaf, localhost, rootKey, server, strangersKey } from "./peers.ts";
+import { leaf, localhost, rootKey, server, SIGNATURE, strangersKey, UNREADABLE } from "./peers.ts";
 
-const SIGNATURE = "CERT_SIGNATURE_FAILURE: bad signature";
-const UNREADABLE = "CERT_REJECTED: a certificate cannot be read";
 const kinds: Kind[] = ["P-256", "P-384", "P-521", "secp256k1", "ed25519", "rsa", "weak rsa"];
 const keys = Object.fromEntries(kinds.map((kind) => [kind, makeKey(kind)]));
 /** Another key for each: of RSA, which takes long to make, the other one. */

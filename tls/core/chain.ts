@@ -52,10 +52,11 @@ export function serverObjection(
   ca: readonly string[],
   host: string | undefined,
 ): TlsError | undefined {
-  return unlessUnreadable(() =>
-    chainObjection(peer, ca, "server", Date.now()) ??
-      (host === undefined ? undefined : nameObjection(peer.raw, host))
-  );
+  return unlessUnreadable(() => {
+    const sent = presented(peer);
+    return chainObjection(sent, ca, "server", Date.now()) ??
+      (host === undefined ? undefined : nameObjection(sent[0], host));
+  });
 }
 
 /** The same of a client, for whom nobody vouches but the authorities that are listed, at least one. */
@@ -64,7 +65,7 @@ export function clientObjection(
   ca: readonly string[],
   now: number,
 ): TlsError | undefined {
-  return unlessUnreadable(() => chainObjection(peer, ca, "client", now));
+  return unlessUnreadable(() => chainObjection(presented(peer), ca, "client", now));
 }
 
 /** What cannot be read is refused: these are asked by `node:tls`, in which an error would be uncaught. */
@@ -77,12 +78,11 @@ function unlessUnreadable(look: () => TlsError | undefined): TlsError | undefine
 }
 
 function chainObjection(
-  peer: Peer,
+  all: readonly CertificateParts[],
   ca: readonly string[],
   purpose: Purpose,
   now: number,
 ): TlsError | undefined {
-  const all = presented(peer).map(openCertificate);
   const [own, ...sent] = all;
   const listed = ca.flatMap(authorities);
   const search = new Search(sent, listed, purpose, now);
@@ -97,8 +97,8 @@ function chainObjection(
 /** A name that a host may have, perhaps with `*` for the first of at least three labels. */
 const DNS_NAME = /^(\*\.[\w-]+\.)?[\w-]+(\.[\w-]+)*$/;
 
-function nameObjection(bytes: Uint8Array, host: string): TlsError | undefined {
-  const names = alternativeNames(openCertificate(bytes).extensions) ?? [];
+function nameObjection({ extensions }: CertificateParts, host: string): TlsError | undefined {
+  const names = alternativeNames(extensions) ?? [];
   const ip = parseIp(host);
   const wanted = ip === undefined ? host : formatIp(ip);
   const isFound = names.some(({ name, isIp }) =>
@@ -116,7 +116,7 @@ function nameObjection(bytes: Uint8Array, host: string): TlsError | undefined {
 }
 
 /** The certificates that a peer has sent, its own first: all of them. */
-function presented(peer: Peer): Uint8Array[] {
+function presented(peer: Peer): CertificateParts[] {
   const found: Set<Peer> = new Set();
   let next: Peer | undefined = peer;
   while (next !== undefined && !found.has(next)) { // the last may issue itself
@@ -124,7 +124,7 @@ function presented(peer: Peer): Uint8Array[] {
     found.add(next);
     next = "issuerCertificate" in next ? next.issuerCertificate : undefined;
   }
-  return Array.from(found, ({ raw }) => raw);
+  return Array.from(found, ({ raw }) => openCertificate(raw));
 }
 
 class Search {
