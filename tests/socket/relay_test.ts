@@ -198,22 +198,25 @@ Deno.test("relay() carries a lot in flat memory", async () => {
   assertLessOrEqual(growth, 48 * 1024 * 1024);
 });
 
-Deno.test("relay() closes both and faults with the failure when a side is reset", () =>
-  leavingNothing(async () => {
-    for (const order of ["reset first", "reset second"]) {
-      await using broken = await resettable();
-      using other = await tcpPair();
-      const relaying = order === "reset first"
-        ? socket.relay(broken.client, other.client)
-        : socket.relay(other.client, broken.client);
-      await turn();
-      await broken.reset();
-      const error = await task.await(relaying).catch((error) => error);
-      assertEquals([error.code, error.socket], ["ECONNRESET", broken.client]);
-      assertEquals([broken.client, other.client].map(socket.isopen), [false, false]);
-      assertEquals(await receiveAll(other.peer), new Uint8Array(0));
-    }
-  }));
+for (const { name, makePair } of transports) {
+  Deno.test(`relay() closes both and faults with the failure when a side is reset [${name}]`, () =>
+    leavingNothing(async () => {
+      for (const order of ["reset first", "reset second"]) {
+        await using broken = await resettable();
+        using other = await makePair();
+        const relaying = order === "reset first"
+          ? socket.relay(broken.client, other.client)
+          : socket.relay(other.client, broken.client);
+        await turn();
+        await broken.reset();
+        const error = await task.await(relaying).catch((error) => error);
+        assertEquals([error.code, error.socket], ["ECONNRESET", broken.client]);
+        assertEquals([broken.client, other.client].map(socket.isopen), [false, false]);
+        // To the other side it is an end like any other.
+        assertEquals(await receiveAll(other.peer), new Uint8Array(0));
+      }
+    }));
+}
 
 Deno.test("relay() closes both when a side fails while it is sent to", () =>
   leavingNothing(async () => {
